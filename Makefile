@@ -1,0 +1,39 @@
+# Everything runs in .venv, which is set up when it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-slow test-backends lint bench clean
+
+demo: .venv/ready
+	$(BIN)/keras-se demo --output demo-output
+
+test: .venv/ready
+	$(BIN)/python -m pytest -q
+
+test-slow: .venv/ready
+	$(BIN)/python -m pytest -q -m slow
+
+# The layers and applications on JAX and PyTorch, in an environment of their own.
+test-backends: .venv-backends/ready
+	KERAS_BACKEND=jax .venv-backends/bin/python -m pytest -q tests/test_backends.py
+	KERAS_BACKEND=torch .venv-backends/bin/python -m pytest -q tests/test_backends.py
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/grouped_conv.py
+
+.venv/ready: setup.cfg constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+.venv-backends/ready: setup.cfg constraints.txt
+	$(PYTHON) -m venv .venv-backends
+	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]" "jax>=0.5" torch==2.13.0
+	touch $@
+
+clean:
+	rm -rf build dist demo-output *.egg-info .pytest_cache .ruff_cache
