@@ -1,0 +1,79 @@
+"""What the attention layers share: argument checks, the reduced width, safe means."""
+
+import keras
+from keras import ops
+
+
+def check_choice(argument: str, value, choices):
+    """Return `value` if it is one of `choices`; otherwise say which there are."""
+    if value not in choices:
+        raise ValueError(
+            f"Unknown {argument}; expected one of {sorted(choices)}. Received: {argument}={value!r}"
+        )
+    return value
+
+
+def check_count(argument: str, value, minimum: int = 1) -> int:
+    """Return `value` if it is a whole number of at least `minimum`."""
+    if isinstance(value, bool) or int(value) != value or value < minimum:
+        raise ValueError(
+            f"`{argument}` must be a whole number of at least {minimum}. "
+            f"Received: {argument}={value!r}"
+        )
+    return int(value)
+
+
+def check_odd(argument: str, value) -> int:
+    """Return `value` if it is a positive odd number, as a centred kernel needs."""
+    if check_count(argument, value) % 2 == 0:
+        raise ValueError(f"`{argument}` must be odd to be centred. Received: {argument}={value!r}")
+    return int(value)
+
+
+def check_channels_last(layer: keras.layers.Layer, data_format: str | None):
+    """Refuse channels-first feature maps, asked for by argument or by Keras' configuration."""
+    data_format = data_format or keras.config.image_data_format()
+    if data_format != "channels_last":
+        raise ValueError(
+            f"{type(layer).__name__} works on channels-last feature maps (batch, height, width, "
+            f"channels); transpose the input or set "
+            f'keras.config.set_image_data_format("channels_last"). '
+            f"Received: data_format={data_format!r}"
+        )
+
+
+def check_feature_map(layer: keras.layers.Layer, input_shape) -> int:
+    """Return the channel count of a (batch, height, width, channels) shape."""
+    if len(input_shape) != 4 or input_shape[-1] is None:
+        raise ValueError(
+            f"{type(layer).__name__} '{layer.name}' needs a feature map (batch, height, width, "
+            f"channels) with a known number of channels. Received: input_shape={input_shape}"
+        )
+    return input_shape[-1]
+
+
+def reduced_width(channels: int, ratio: int, divisor: int = 1, minimum: int = 1) -> int:
+    """Width of a bottleneck: channels / ratio, rounded to a multiple of `divisor`.
+
+    `divisor=1` rounds down, as the authors' networks do; a larger one rounds to the
+    nearest multiple and at least to one of them, as timm does.
+    """
+    if ratio > channels:
+        raise ValueError(
+            f"`ratio` must not exceed the number of channels. "
+            f"Received: ratio={ratio}, channels={channels}"
+        )
+    if divisor == 1:
+        return max(minimum, channels // ratio)
+    return max(minimum, divisor, int(channels / ratio + divisor / 2) // divisor * divisor)
+
+
+def mean(x, axis, keepdims: bool = False):
+    """Mean over `axis`, summed in float32 at least.
+
+    A float16 sum over a 112x112 map overflows once values average above 5.
+    """
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    if dtype not in ("float16", "bfloat16"):
+        return ops.mean(x, axis=axis, keepdims=keepdims)
+    return ops.cast(ops.mean(ops.cast(x, "float32"), axis=axis, keepdims=keepdims), dtype)

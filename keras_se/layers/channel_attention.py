@@ -1,0 +1,113 @@
+"""The channel gate of CBAM: Woo, Park, Lee, Kweon, https://arxiv.org/abs/1807.06521.
+
+The shared layers have biases, as in https://github.com/Jongchan/attention-module.
+"""
+
+import keras
+from keras import ops
+
+from ..lowering import add_layer
+from ._common import check_channels_last, check_count, check_feature_map, mean, reduced_width
+from ._pointwise import lower_pointwise
+from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
+
+
+@keras.saving.register_keras_serializable("keras_se")
+class ChannelAttention(keras.layers.Layer):
+    """Channel gate from average and maximum, through shared layers (equation 2).
+
+        m = gate(MLP(mean over h, w of x) + MLP(max over h, w of x))   m: (b, 1, 1, c)
+        y = m * x
+
+    Args:
+        ratio: int, r of the paper. The hidden width is c / r.
+        divisor: int. The hidden width is rounded to a multiple of it.
+        activation: activation of the hidden layer.
+        gate: name of the gate function; the paper's is "sigmoid".
+        use_bias: bool, whether the shared layers have biases (the authors' code has).
+        kernel_initializer: initializer of the shared layers.
+        data_format: None or "channels_last"; nothing else is supported.
+
+    Call arguments:
+        inputs: (batch, height, width, channels).
+
+    Returns:
+        A tensor of the shape and dtype of `inputs`.
+
+    Raises:
+        ValueError: for ratio < 1 or > channels, an unknown gate, an input of another
+            rank or with unknown channels, or a channels-first data format.
+
+    >>> ChannelAttention(ratio=4)(keras.ops.ones((1, 7, 7, 16))).shape
+    TensorShape([1, 7, 7, 16])
+    """
+
+    def __init__(
+        self,
+        ratio: int = 16,
+        divisor: int = 1,
+        activation="relu",
+        gate: str = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer="he_normal",
+        data_format: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_channels_last(self, data_format)
+        self.ratio = check_count("ratio", ratio)
+        self.divisor = check_count("divisor", divisor)
+        self.activation = keras.activations.get(activation)
+        self.gate = check_gate(gate)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        channels = check_feature_map(self, input_shape)
+        width = reduced_width(channels, self.ratio, self.divisor)
+        shared = {
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer,
+            "dtype": self.dtype_policy,
+        }
+        self.reduce = keras.layers.Dense(width, self.activation, name="reduce", **shared)
+        self.reduce.build((None, channels))
+        self.expand = keras.layers.Dense(channels, name="expand", **shared)
+        self.expand.build((None, width))
+
+    def excite(self, inputs):
+        """Gates of a feature map: (batch, 1, 1, channels)."""
+        pooled = mean(inputs, (1, 2)), ops.max(inputs, axis=(1, 2))
+        logits = sum(self.expand(self.reduce(z)) for z in pooled)  # (b, c)
+        return GATE_FUNCTIONS[self.gate].function(logits)[:, None, None, :]
+
+    def call(self, inputs):
+        return inputs * self.excite(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def lower(self, inputs, name):
+        """Two poolings, the shared layers once for each as 1x1 convolutions, one sum."""
+        pools = {
+            "avg": keras.layers.GlobalAveragePooling2D,
+            "max": keras.layers.GlobalMaxPooling2D,
+        }
+        logits = []
+        for pool, layer in pools.items():
+            z = add_layer(layer(keepdims=True, name=f"{name}_{pool}", dtype="float32"), inputs)
+            z = lower_pointwise(self.reduce, z, f"{name}_{pool}_reduce")
+            logits.append(lower_pointwise(self.expand, z, f"{name}_{pool}_expand"))
+        total = keras.layers.Add(name=f"{name}_logits", dtype="float32")(logits)
+        gates = lower_gate(self.gate, total, name)
+        return keras.layers.Multiply(name=name, dtype="float32")([inputs, gates])
+
+    def get_config(self):
+        return super().get_config() | {
+            "ratio": self.ratio,
+            "divisor": self.divisor,
+            "activation": keras.activations.serialize(self.activation),
+            "gate": self.gate,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

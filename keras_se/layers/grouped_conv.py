@@ -1,0 +1,98 @@
+"""Grouped convolution that trains on a CPU too: the layer ResNeXt and SK rest on."""
+
+import functools
+
+import keras
+from keras import ops
+
+from ._common import check_channels_last
+
+CHUNK = 64  # channels per dense convolution on a CPU: the fastest of 16, 32, 64 and 128
+
+
+@functools.cache
+def _native() -> bool:
+    """Whether the device runs a grouped convolution and its gradients natively.
+
+    XLA's CPU filter gradient of a grouped convolution, which TensorFlow and JAX
+    use, takes a hundred times a dense one's time; PyTorch and GPUs are fast.
+    """
+    if keras.backend.backend() == "torch":
+        return True
+    return "cpu" not in str(keras.distribution.list_devices()[0]).lower()
+
+
+def block_diagonal(kernel, groups: int):
+    """Write `groups` grouped kernels as the one dense kernel they equal.
+
+    Args:
+        kernel: (kh, kw, c / groups, filters).
+        groups: number of groups.
+
+    Returns:
+        (kh, kw, c, filters), zero where input and output belong to different groups.
+    """
+    height, width, fan_in, filters = kernel.shape
+    blocks = ops.reshape(kernel, (height, width, 1, fan_in, groups, filters // groups))
+    eye = ops.reshape(ops.eye(groups, dtype=kernel.dtype), (groups, 1, groups, 1))
+    return ops.reshape(blocks * eye, (height, width, groups * fan_in, filters))
+
+
+@keras.saving.register_keras_serializable("keras_se")
+class GroupedConv2D(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` whose `groups` are fast on a CPU, forwards and backwards.
+
+    The same arguments, weights and results. On TensorFlow's and JAX's CPU the groups
+    are gathered into dense convolutions of about 64 channels with block-diagonal
+    kernels; elsewhere, and in a converted file, it is one native grouped convolution.
+    It extends Conv2D at the point that Keras offers for it, `convolution_op`.
+
+    Call arguments:
+        inputs: (batch, height, width, channels), channels divisible by `groups`.
+
+    Returns:
+        (batch, new height, new width, filters).
+
+    Raises:
+        ValueError: as `keras.layers.Conv2D`, and for a channels-first data format.
+
+    >>> GroupedConv2D(32, 3, groups=8, padding="same")(keras.ops.ones((1, 7, 7, 16))).shape
+    TensorShape([1, 7, 7, 32])
+    """
+
+    def __init__(self, filters, kernel_size, data_format=None, **kwargs):
+        super().__init__(filters, kernel_size, data_format=data_format, **kwargs)
+        check_channels_last(self, data_format)
+
+    def convolution_op(self, inputs, kernel):
+        if self.groups == 1 or _native():
+            return super().convolution_op(inputs, kernel)
+        per_chunk = self._groups_per_chunk(kernel.shape[2])
+        chunks = self.groups // per_chunk
+        parts = zip(
+            ops.split(inputs, chunks, axis=-1), ops.split(kernel, chunks, axis=-1), strict=True
+        )
+        return ops.concatenate(
+            [
+                super(GroupedConv2D, self).convolution_op(x, block_diagonal(k, per_chunk))
+                for x, k in parts
+            ],
+            axis=-1,
+        )
+
+    def _groups_per_chunk(self, group_channels: int) -> int:
+        """The largest number of groups that divides them all and stays within a chunk."""
+        most = max(1, min(self.groups, CHUNK // group_channels))
+        return max(n for n in range(1, most + 1) if self.groups % n == 0)
+
+    def lower(self, inputs, name):
+        """One CONV_2D: a native Keras convolution with the same weights."""
+        return lower_conv(self, inputs, name)
+
+
+def lower_conv(conv: keras.layers.Conv2D, inputs, name: str, **changes):
+    """Build the float32 `keras.layers.Conv2D` with the weights of `conv`."""
+    from ..lowering import add_layer
+
+    config = conv.get_config() | {"name": name, "dtype": "float32"} | changes
+    return add_layer(keras.layers.Conv2D.from_config(config), inputs, conv.get_weights())

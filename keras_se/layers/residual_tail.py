@@ -1,0 +1,111 @@
+"""The end of a residual block as one layer: BatchNorm, gate, addition, activation."""
+
+import keras
+
+from ..lowering import lower_layer
+from ._common import check_channels_last
+
+
+@keras.saving.register_keras_serializable("keras_se")
+class ResidualTail(keras.layers.Layer):
+    """y = activation(gate(BN(residual)) + shortcut).
+
+    One layer, so that training, lowering and folding can treat the four together while
+    weights and saved files stay as they are. Sublayers: `norm`, and `gate` if there is one.
+
+    Args:
+        gate: None, or a layer that keeps the shape of the residual (see `GATES`).
+        activation: activation after the addition.
+        inner_activation: activation between BatchNorm and the gate; None in the papers,
+            "relu" in the released SE-ResNet-18 and 34.
+        epsilon: float, BatchNorm's.
+        momentum: float, BatchNorm's.
+        data_format: None or "channels_last"; nothing else is supported.
+
+    Call arguments:
+        inputs: the pair [residual, shortcut], both (batch, height, width, channels).
+        training: bool, whether BatchNorm uses and updates batch statistics.
+
+    Returns:
+        A tensor of the shape and dtype of the residual.
+
+    Raises:
+        ValueError: if the inputs are not a pair of equal shapes.
+
+    >>> x = keras.ops.ones((1, 7, 7, 16))
+    >>> ResidualTail()([x, x]).shape
+    TensorShape([1, 7, 7, 16])
+    """
+
+    def __init__(
+        self,
+        gate: keras.layers.Layer | None = None,
+        activation="relu",
+        inner_activation=None,
+        epsilon: float = 1e-5,
+        momentum: float = 0.9,
+        data_format: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_channels_last(self, data_format)
+        self.gate = gate
+        self.activation = keras.activations.get(activation)
+        self.inner_activation = keras.activations.get(inner_activation)
+        self.epsilon = epsilon
+        self.momentum = momentum
+
+    def build(self, input_shape):
+        if len(input_shape) != 2 or tuple(input_shape[0]) != tuple(input_shape[1]):
+            raise ValueError(
+                f"ResidualTail '{self.name}' needs a residual and a shortcut of equal shape. "
+                f"Received: input_shape={input_shape}"
+            )
+        self.norm = keras.layers.BatchNormalization(
+            epsilon=self.epsilon, momentum=self.momentum, dtype=self.dtype_policy, name="norm"
+        )
+        self.norm.build(input_shape[0])
+        if self.gate is not None:
+            self.gate.build(input_shape[0])
+
+    def gate_input(self, residual, training=None):
+        """What the gate sees: the normalised residual."""
+        return self.inner_activation(self.norm(residual, training=training))
+
+    def call(self, inputs, training=None):
+        residual, shortcut = inputs
+        residual = self.gate_input(residual, training)
+        if self.gate is not None:
+            residual = self.gate(residual, training=training)
+        return self.activation(residual + shortcut)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def lower(self, inputs, name):
+        """The primitive layers in the order of the formula."""
+        x, shortcut = inputs
+        x = lower_layer(self.norm, x, f"{name}_norm")
+        if self.inner_activation is not keras.activations.linear:
+            x = _activation(self.inner_activation, f"{name}_inner_act")(x)
+        if self.gate is not None:
+            x = lower_layer(self.gate, x, f"{name}_{self.gate.name}")
+        x = keras.layers.Add(name=f"{name}_add", dtype="float32")([x, shortcut])
+        return _activation(self.activation, name)(x)
+
+    def get_config(self):
+        return super().get_config() | {
+            "gate": keras.saving.serialize_keras_object(self.gate),
+            "activation": keras.activations.serialize(self.activation),
+            "inner_activation": keras.activations.serialize(self.inner_activation),
+            "epsilon": self.epsilon,
+            "momentum": self.momentum,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config | {"gate": keras.saving.deserialize_keras_object(config["gate"])})
+
+
+def _activation(function, name):
+    return keras.layers.Activation(function, name=name, dtype="float32")

@@ -1,0 +1,133 @@
+"""Squeeze-and-Excitation: Hu, Shen, Albanie, Sun, Wu, https://arxiv.org/abs/1709.01507."""
+
+import keras
+from keras import ops
+
+from ..lowering import add_layer
+from ._common import (
+    check_channels_last,
+    check_choice,
+    check_count,
+    check_feature_map,
+    mean,
+    reduced_width,
+)
+from ._pointwise import lower_pointwise
+from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
+
+SQUEEZES = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+
+
+@keras.saving.register_keras_serializable("keras_se")
+class SqueezeExcite(keras.layers.Layer):
+    """Channel gate from the global average of the feature map (equations 2-4).
+
+        z = mean over h, w of x           z: (b, c)
+        s = gate(W2 relu(W1 z + b1) + b2) W1: (c, c/r), W2: (c/r, c)
+        y = s * x                         s: (b, 1, 1, c)
+
+    The released networks have both biases; the paper's text leaves them out.
+
+    Args:
+        ratio: int, r of the paper. The reduced width is c / r.
+        divisor: int. The reduced width is rounded to a multiple of it (timm: 8).
+        activation: activation between the two layers.
+        gate: "sigmoid", "hard_sigmoid", "tanh", "relu", "clip" (to [0, 1]) or
+            "sigmoid2" (2 sigmoid; the last layer starts at zero, so the layer
+            starts as the identity).
+        use_bias: bool, whether both layers have biases.
+        squeeze: "avg" or "max", the pooling over space.
+        kernel_initializer: initializer of both layers.
+        kernel_regularizer: regularizer of both layers.
+        data_format: None or "channels_last"; nothing else is supported.
+
+    Call arguments:
+        inputs: (batch, height, width, channels), height and width may be unknown.
+
+    Returns:
+        A tensor of the shape and dtype of `inputs`.
+
+    Raises:
+        ValueError: for ratio < 1 or ratio > channels, an unknown gate or squeeze,
+            an input that is not (batch, height, width, known channels), or
+            a channels-first data format.
+
+    >>> SqueezeExcite(ratio=4)(keras.ops.ones((1, 7, 7, 16))).shape
+    TensorShape([1, 7, 7, 16])
+    """
+
+    def __init__(
+        self,
+        ratio: int = 16,
+        divisor: int = 1,
+        activation="relu",
+        gate: str = "sigmoid",
+        use_bias: bool = True,
+        squeeze: str = "avg",
+        kernel_initializer="he_normal",
+        kernel_regularizer=None,
+        data_format: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_channels_last(self, data_format)
+        self.ratio = check_count("ratio", ratio)
+        self.divisor = check_count("divisor", divisor)
+        self.activation = keras.activations.get(activation)
+        self.gate = check_gate(gate)
+        self.use_bias = use_bias
+        self.squeeze = check_choice("squeeze", squeeze, SQUEEZES)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+
+    def build(self, input_shape):
+        channels = check_feature_map(self, input_shape)
+        width = reduced_width(channels, self.ratio, self.divisor)
+        self.reduce = self._dense(width, "reduce", self.activation, self.kernel_initializer)
+        self.reduce.build((None, channels))
+        last = "zeros" if self.gate == "sigmoid2" else self.kernel_initializer
+        self.expand = self._dense(channels, "expand", None, last)
+        self.expand.build((None, width))
+
+    def _dense(self, units, name, activation, initializer):
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            use_bias=self.use_bias,
+            kernel_initializer=keras.initializers.get(initializer),
+            kernel_regularizer=self.kernel_regularizer,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def excite(self, inputs):
+        """Gates of a feature map: (batch, 1, 1, channels), in [0, 1] for a sigmoid."""
+        pooled = mean(inputs, (1, 2)) if self.squeeze == "avg" else ops.max(inputs, axis=(1, 2))
+        logits = self.expand(self.reduce(pooled))  # (b, c)
+        return GATE_FUNCTIONS[self.gate].function(logits)[:, None, None, :]
+
+    def call(self, inputs):
+        return inputs * self.excite(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def lower(self, inputs, name):
+        """Five operators: pooling, two 1x1 convolutions, the gate, one product."""
+        pool = SQUEEZES[self.squeeze](keepdims=True, name=f"{name}_squeeze", dtype="float32")
+        hidden = lower_pointwise(self.reduce, add_layer(pool, inputs), f"{name}_reduce")
+        logits = lower_pointwise(self.expand, hidden, f"{name}_expand")
+        gates = lower_gate(self.gate, logits, name)
+        return keras.layers.Multiply(name=name, dtype="float32")([inputs, gates])
+
+    def get_config(self):
+        return super().get_config() | {
+            "ratio": self.ratio,
+            "divisor": self.divisor,
+            "activation": keras.activations.serialize(self.activation),
+            "gate": self.gate,
+            "use_bias": self.use_bias,
+            "squeeze": self.squeeze,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }
