@@ -1,0 +1,119 @@
+"""The contract that all networks share: input, head, weights. It stands here only."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from .image_model import ImageModel
+from .preprocessing import Preprocessing
+
+MIN_SIZE = 32
+
+
+def build_model(
+    trunk: Callable,
+    *,
+    include_top: bool,
+    weights: str | os.PathLike | None,
+    input_tensor,
+    input_shape: tuple | None,
+    pooling: str | None,
+    classes: int,
+    classifier_activation,
+    name: str,
+    preprocess: Preprocessing,
+    default_size: int,
+) -> ImageModel:
+    """Build a network from `trunk`, which maps image tensors to the last feature map.
+
+    The other arguments are those of the public constructors (see `constructor`), and
+    the facts of the network: its name, its preprocessing, its usual image size.
+
+    Raises:
+        ValueError: for any argument that does not fit, before anything is built.
+    """
+    path = _check_weights(weights)
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(f'`pooling` must be None, "avg" or "max". Received: pooling={pooling!r}')
+    if isinstance(classes, bool) or int(classes) != classes or classes < 1:
+        raise ValueError(f"`classes` must be a positive whole number. Received: classes={classes}")
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "The networks work on channels-last pictures; call "
+            'keras.config.set_image_data_format("channels_last"). '
+            f"Received: image_data_format={keras.config.image_data_format()!r}"
+        )
+    images = _image_tensor(input_tensor, input_shape, default_size if include_top else None)
+    x = trunk(images)
+    if include_top:
+        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+        x = keras.layers.Dense(
+            classes, activation=classifier_activation, dtype=_head_dtype(), name="predictions"
+        )(x)
+    elif pooling == "avg":
+        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    elif pooling == "max":
+        x = keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
+    inputs = images if input_tensor is None else keras.utils.get_source_inputs(images)
+    preprocess = preprocess.for_channels(images.shape[-1])
+    model = ImageModel(inputs, x, name=name, preprocess=preprocess)
+    if path is not None:
+        model.load_weights(path)
+    return model
+
+
+def _check_weights(weights) -> Path | None:
+    """The weight file to load, if there is one to load."""
+    if weights is None:
+        return None
+    if weights == "imagenet":
+        raise ValueError(
+            'weights="imagenet" needs downloads, which this version does not have yet. Load a '
+            "PyTorch state dict with keras_se.applications.from_state_dict, or pass the path of "
+            "a .weights.h5 or .keras file."
+        )
+    path = Path(weights)
+    if not path.is_file():
+        raise ValueError(
+            "`weights` must be None or the path of an existing .weights.h5 or .keras file. "
+            f"Received: weights={os.fspath(weights)!r}"
+        )
+    return path
+
+
+def _image_tensor(input_tensor, input_shape, default_size):
+    """The symbolic images, from the tensor or the shape that the caller gave."""
+    if input_tensor is not None:
+        if not keras.backend.is_keras_tensor(input_tensor):
+            raise ValueError(
+                "`input_tensor` must be a symbolic tensor such as keras.Input(...). "
+                f"Received: input_tensor of type {type(input_tensor).__name__}"
+            )
+        if input_shape is not None and tuple(input_shape) != tuple(input_tensor.shape[1:]):
+            raise ValueError(
+                f"`input_shape` and `input_tensor` must agree. Received: "
+                f"input_shape={input_shape}, input_tensor.shape={input_tensor.shape}"
+            )
+        _check_image_shape(tuple(input_tensor.shape[1:]))
+        return input_tensor
+    if input_shape is None:
+        input_shape = (default_size, default_size, 3)
+    return keras.Input(_check_image_shape(tuple(input_shape)), name="images")
+
+
+def _check_image_shape(shape: tuple) -> tuple:
+    sizes = [size for size in shape[:2] if size is not None]
+    if len(shape) != 3 or shape[2] is None or shape[2] < 1 or any(s < MIN_SIZE for s in sizes):
+        raise ValueError(
+            f"`input_shape` must be (height, width, channels) with sizes of at least {MIN_SIZE} "
+            f"or None, and known channels. Received: input_shape={shape}"
+        )
+    return shape
+
+
+def _head_dtype() -> str | None:
+    """Logits and softmax stay in float32 under a mixed-precision policy."""
+    policy = keras.config.dtype_policy()
+    return "float32" if policy.compute_dtype in ("float16", "bfloat16") else None

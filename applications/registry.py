@@ -1,0 +1,43 @@
+"""The networks by name."""
+
+from collections.abc import Callable
+
+from . import resnet, resnet_cifar
+from .image_model import ImageModel
+
+FAMILIES = (resnet, resnet_cifar)
+
+MODELS: dict[str, Callable[..., ImageModel]] = {
+    name: constructor
+    for family in FAMILIES
+    for name, constructor in vars(family).items()
+    if hasattr(constructor, "spec")
+}
+
+
+def list_models() -> dict[str, tuple[str, ...]]:
+    """The networks and the variants that each accepts, the default one first.
+
+    >>> list_models()["SEResNet50"]
+    ('v1.5', 'original')
+    """
+    return {name: tuple(constructor.spec.variants) for name, constructor in MODELS.items()}
+
+
+def summary_table() -> str:
+    """A table of the networks: variant, trainable parameters, GMACs of one picture."""
+    rows = [("model", "variant", "picture", "parameters", "GMACs")]
+    for name, constructor in MODELS.items():
+        spec = constructor.spec
+        for variant, figures in spec.variants.items():
+            size = f"{spec.size} x {spec.size}"
+            rows.append((name, variant, size, f"{figures.parameters:,}", f"{figures.gmacs:.4f}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left = (True, True, False, False, False)
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if to_left else cell.rjust(width)
+            for cell, width, to_left in zip(row, widths, left, strict=True)
+        ).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,109 @@
+"""ResNet, SE-ResNet, CBAM-ResNet and SKNet for ImageNet: one row per network.
+
+References:
+    ResNet: He, Zhang, Ren, Sun, https://arxiv.org/abs/1512.03385
+    SE-ResNet: Hu et al., https://arxiv.org/abs/1709.01507, https://github.com/hujie-frank/SENet
+    CBAM: Woo et al., https://arxiv.org/abs/1807.06521, https://github.com/Jongchan/attention-module
+    SKNet: Li et al., https://arxiv.org/abs/1903.06586, https://github.com/implus/SKNet
+    SK-ResNet: Wightman, https://github.com/huggingface/pytorch-image-models
+
+Variants: "original" is what the authors released in Caffe (stride in a bottleneck's
+first 1x1, a stem pool without padding); "v1.5" strides in the 3x3, as PyTorch's
+networks do. The first of a row is its default: the one with the best published weights.
+"""
+
+from .constructor import constructor
+from .preprocessing import IMAGENET, decode_predictions
+from .residual import ResidualSpec, Variant
+
+ORIGINAL = {"stride_in": "1x1", "stem_pool": "ceil"}
+ORIGINAL_BASIC = {"stem_pool": "ceil", "inner_activation": "relu", "attention_options": {}}
+ROUNDED = {"attention_options": {"divisor": 8}}  # timm: multiples of 8
+SK = {"conv": "sk", "groups": 32, "group_width": 4, "conv_options": {"ratio": 16}}
+SK_SPLIT = {
+    "conv": "sk",
+    "conv_options": {"split_input": True, "ratio": 8, "divisor": 16, "min_width": 16},
+}
+PROTOTXT = {"conv_options_by_stage": {3: {"min_width": 16}}}  # as the authors' Caffe model
+
+
+def _se_bottleneck(v15, original):
+    return {"v1.5": Variant(*v15, ROUNDED), "original": Variant(*original, ORIGINAL)}
+
+
+def _original_first(variants):
+    return dict(reversed(variants.items()))
+
+
+def _se_basic(original, v15):
+    return {"original": Variant(*original, ORIGINAL_BASIC), "v1.5": Variant(*v15, ROUNDED)}
+
+
+def _only(parameters, gmacs):
+    return {"v1.5": Variant(parameters, gmacs)}
+
+
+# fmt: off
+_ROWS = (
+    # name, block, depths | attention | variants: (trainable parameters, GMACs)
+    ResidualSpec("ResNet18", "basic", (2, 2, 2, 2), variants=_only(11_689_512, 1.8141)),
+    ResidualSpec("ResNet34", "basic", (3, 4, 6, 3), variants=_only(21_797_672, 3.6638)),
+    ResidualSpec("ResNet50", "bottleneck", (3, 4, 6, 3), variants=_only(25_557_032, 4.0892)),
+    ResidualSpec("ResNet101", "bottleneck", (3, 4, 23, 3), variants=_only(44_549_160, 7.8014)),
+    ResidualSpec("ResNet152", "bottleneck", (3, 8, 36, 3), variants=_only(60_192_808, 11.5136)),
+    ResidualSpec("SEResNet18", "basic", (2, 2, 2, 2), "se",
+                 variants=_se_basic((11_778_592, 1.8142), (11_779_624, 1.8142))),
+    ResidualSpec("SEResNet34", "basic", (3, 4, 6, 3), "se",
+                 variants=_se_basic((21_958_868, 3.6639), (21_960_416, 3.6639))),
+    ResidualSpec("SEResNet50", "bottleneck", (3, 4, 6, 3), "se",
+                 variants=_se_bottleneck((28_088_024, 4.0917), (28_088_024, 3.8605))),
+    ResidualSpec("SEResNet101", "bottleneck", (3, 4, 23, 3), "se",
+                 variants=_original_first(
+                     _se_bottleneck((49_326_872, 7.8061), (49_326_872, 7.5749)))),
+    ResidualSpec("SEResNet152", "bottleneck", (3, 8, 36, 3), "se",
+                 variants=_original_first(
+                     _se_bottleneck((66_821_848, 11.5202), (66_821_848, 11.2890)))),
+    ResidualSpec("CBAMResNet18", "basic", (2, 2, 2, 2), "cbam", variants=_only(11_779_392, 1.8151)),
+    ResidualSpec("CBAMResNet34", "basic", (3, 4, 6, 3), "cbam", variants=_only(21_960_468, 3.6654)),
+    ResidualSpec("CBAMResNet50", "bottleneck", (3, 4, 6, 3), "cbam",
+                 variants=_only(28_089_624, 4.0956)),
+    ResidualSpec("CBAMResNet101", "bottleneck", (3, 4, 23, 3), "cbam",
+                 variants=_only(49_330_172, 7.8126)),
+    ResidualSpec("SKNet26", "bottleneck", (2, 2, 2, 2), **SK, variants=_only(16_746_408, 2.5869)),
+    ResidualSpec("SKNet50", "bottleneck", (3, 4, 6, 3), **SK, variants=_only(27_479_784, 4.4627)),
+    ResidualSpec("SKNet101", "bottleneck", (3, 4, 23, 3), **SK,
+                 variants={"v1.5": Variant(48_736_040, 0),
+                           "prototxt": Variant(48_686_760, 8.4487, PROTOTXT)}),
+    ResidualSpec("SKNet152", "bottleneck", (3, 8, 36, 3), **SK, variants=_only(66_295_656, 0)),
+    ResidualSpec("SKResNet18", "basic", (2, 2, 2, 2), **SK_SPLIT,
+                 variants=_only(11_958_056, 1.8143)),
+    ResidualSpec("SKResNet34", "basic", (3, 4, 6, 3), **SK_SPLIT,
+                 variants=_only(22_282_376, 3.6642)),
+)
+# fmt: on
+SPECS = {row.name: row for row in _ROWS}
+
+ResNet18 = constructor(SPECS["ResNet18"], "ResNet-18 (He et al.), without attention.")
+ResNet34 = constructor(SPECS["ResNet34"], "ResNet-34 (He et al.), without attention.")
+ResNet50 = constructor(SPECS["ResNet50"], "ResNet-50 (He et al.), without attention.")
+ResNet101 = constructor(SPECS["ResNet101"], "ResNet-101 (He et al.), without attention.")
+ResNet152 = constructor(SPECS["ResNet152"], "ResNet-152 (He et al.), without attention.")
+SEResNet18 = constructor(SPECS["SEResNet18"], "SE-ResNet-18: ResNet-18 with channel gates.")
+SEResNet34 = constructor(SPECS["SEResNet34"], "SE-ResNet-34: ResNet-34 with channel gates.")
+SEResNet50 = constructor(SPECS["SEResNet50"], "SE-ResNet-50 (Hu et al., table 1).")
+SEResNet101 = constructor(SPECS["SEResNet101"], "SE-ResNet-101 (Hu et al., table 2).")
+SEResNet152 = constructor(SPECS["SEResNet152"], "SE-ResNet-152 (Hu et al., table 2).")
+CBAMResNet18 = constructor(SPECS["CBAMResNet18"], "CBAM-ResNet-18 (Woo et al., table 4).")
+CBAMResNet34 = constructor(SPECS["CBAMResNet34"], "CBAM-ResNet-34 (Woo et al., table 4).")
+CBAMResNet50 = constructor(SPECS["CBAMResNet50"], "CBAM-ResNet-50 (Woo et al., table 4).")
+CBAMResNet101 = constructor(SPECS["CBAMResNet101"], "CBAM-ResNet-101 (Woo et al., table 4).")
+SKNet26 = constructor(SPECS["SKNet26"], "SKNet-26 (Li et al., table 3).")
+SKNet50 = constructor(SPECS["SKNet50"], "SKNet-50 (Li et al., table 1); timm's skresnext50_32x4d.")
+SKNet101 = constructor(SPECS["SKNet101"], "SKNet-101 (Li et al., table 2).")
+SKNet152 = constructor(SPECS["SKNet152"], "SKNet-152: SKNet with ResNet-152's depths.")
+SKResNet18 = constructor(SPECS["SKResNet18"], "SK-ResNet-18: timm's, with split input channels.")
+SKResNet34 = constructor(SPECS["SKResNet34"], "SK-ResNet-34: timm's, with split input channels.")
+
+preprocess_input = IMAGENET
+
+__all__ = [*SPECS, "SPECS", "decode_predictions", "preprocess_input"]
