@@ -56,7 +56,7 @@ def build_model(
         x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
     elif pooling == "max":
         x = keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
-    inputs = images if input_tensor is None else keras.utils.get_source_inputs(images)
+    inputs = images if input_tensor is None else _source(input_tensor)
     preprocess = preprocess.for_channels(images.shape[-1])
     model = ImageModel(inputs, x, name=name, preprocess=preprocess)
     if path is not None:
@@ -101,6 +101,12 @@ def _image_tensor(input_tensor, input_shape, default_size):
     if input_shape is None:
         input_shape = (default_size, default_size, 3)
     return keras.Input(_check_image_shape(tuple(input_shape)), name="images")
+
+
+def _source(input_tensor):
+    """What `input_tensor` is computed from: the input or inputs of the model."""
+    sources = keras.utils.get_source_inputs(input_tensor)
+    return sources[0] if len(sources) == 1 else sources
 
 
 def _check_image_shape(shape: tuple) -> tuple:

@@ -120,5 +120,10 @@ def _published(construct, spec, summary, arguments, name=None):
         classes=spec.classes,
         variants=list(spec.variants),
     )
+    signature = inspect.signature(construct)
+    classes = signature.parameters["classes"].replace(default=spec.classes, annotation=int)
+    construct.__signature__ = signature.replace(
+        parameters=[classes if p.name == "classes" else p for p in signature.parameters.values()]
+    )
     construct.spec = spec
     return construct

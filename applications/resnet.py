@@ -16,69 +16,64 @@ from .constructor import constructor
 from .preprocessing import IMAGENET, decode_predictions
 from .residual import ResidualSpec, Variant
 
+BASIC, BOTTLENECK = "basic", "bottleneck"
 ORIGINAL = {"stride_in": "1x1", "stem_pool": "ceil"}
-ORIGINAL_BASIC = {"stem_pool": "ceil", "inner_activation": "relu", "attention_options": {}}
+ORIGINAL_BASIC = {"stem_pool": "ceil", "inner_activation": "relu"}
 ROUNDED = {"attention_options": {"divisor": 8}}  # timm: multiples of 8
-SK = {"conv": "sk", "groups": 32, "group_width": 4, "conv_options": {"ratio": 16}}
-SK_SPLIT = {
-    "conv": "sk",
-    "conv_options": {"split_input": True, "ratio": 8, "divisor": 16, "min_width": 16},
-}
-PROTOTXT = {"conv_options_by_stage": {3: {"min_width": 16}}}  # as the authors' Caffe model
-
-
-def _se_bottleneck(v15, original):
-    return {"v1.5": Variant(*v15, ROUNDED), "original": Variant(*original, ORIGINAL)}
-
-
-def _original_first(variants):
-    return dict(reversed(variants.items()))
-
-
-def _se_basic(original, v15):
-    return {"original": Variant(*original, ORIGINAL_BASIC), "v1.5": Variant(*v15, ROUNDED)}
-
-
-def _only(parameters, gmacs):
-    return {"v1.5": Variant(parameters, gmacs)}
-
+SK = {"conv": "sk", "groups": 32, "group_width": 4}
+SPLIT = {"split_input": True, "ratio": 8, "divisor": 16, "min_width": 16}
+SK_SPLIT = {"conv": "sk", "conv_options": SPLIT}
+PROTOTXT = {"conv_options_by_stage": {3: {"min_width": 16}}}  # the authors' Caffe model
 
 # fmt: off
 _ROWS = (
-    # name, block, depths | attention | variants: (trainable parameters, GMACs)
-    ResidualSpec("ResNet18", "basic", (2, 2, 2, 2), variants=_only(11_689_512, 1.8141)),
-    ResidualSpec("ResNet34", "basic", (3, 4, 6, 3), variants=_only(21_797_672, 3.6638)),
-    ResidualSpec("ResNet50", "bottleneck", (3, 4, 6, 3), variants=_only(25_557_032, 4.0892)),
-    ResidualSpec("ResNet101", "bottleneck", (3, 4, 23, 3), variants=_only(44_549_160, 7.8014)),
-    ResidualSpec("ResNet152", "bottleneck", (3, 8, 36, 3), variants=_only(60_192_808, 11.5136)),
-    ResidualSpec("SEResNet18", "basic", (2, 2, 2, 2), "se",
-                 variants=_se_basic((11_778_592, 1.8142), (11_779_624, 1.8142))),
-    ResidualSpec("SEResNet34", "basic", (3, 4, 6, 3), "se",
-                 variants=_se_basic((21_958_868, 3.6639), (21_960_416, 3.6639))),
-    ResidualSpec("SEResNet50", "bottleneck", (3, 4, 6, 3), "se",
-                 variants=_se_bottleneck((28_088_024, 4.0917), (28_088_024, 3.8605))),
-    ResidualSpec("SEResNet101", "bottleneck", (3, 4, 23, 3), "se",
-                 variants=_original_first(
-                     _se_bottleneck((49_326_872, 7.8061), (49_326_872, 7.5749)))),
-    ResidualSpec("SEResNet152", "bottleneck", (3, 8, 36, 3), "se",
-                 variants=_original_first(
-                     _se_bottleneck((66_821_848, 11.5202), (66_821_848, 11.2890)))),
-    ResidualSpec("CBAMResNet18", "basic", (2, 2, 2, 2), "cbam", variants=_only(11_779_392, 1.8151)),
-    ResidualSpec("CBAMResNet34", "basic", (3, 4, 6, 3), "cbam", variants=_only(21_960_468, 3.6654)),
-    ResidualSpec("CBAMResNet50", "bottleneck", (3, 4, 6, 3), "cbam",
-                 variants=_only(28_089_624, 4.0956)),
-    ResidualSpec("CBAMResNet101", "bottleneck", (3, 4, 23, 3), "cbam",
-                 variants=_only(49_330_172, 7.8126)),
-    ResidualSpec("SKNet26", "bottleneck", (2, 2, 2, 2), **SK, variants=_only(16_746_408, 2.5869)),
-    ResidualSpec("SKNet50", "bottleneck", (3, 4, 6, 3), **SK, variants=_only(27_479_784, 4.4627)),
-    ResidualSpec("SKNet101", "bottleneck", (3, 4, 23, 3), **SK,
-                 variants={"v1.5": Variant(48_736_040, 0),
+    # name, block, depths, attention; per variant: trainable parameters, GMACs, changes
+    ResidualSpec("ResNet18", BASIC, (2, 2, 2, 2),
+                 variants={"v1.5": Variant(11_689_512, 1.8141)}),
+    ResidualSpec("ResNet34", BASIC, (3, 4, 6, 3),
+                 variants={"v1.5": Variant(21_797_672, 3.6638)}),
+    ResidualSpec("ResNet50", BOTTLENECK, (3, 4, 6, 3),
+                 variants={"v1.5": Variant(25_557_032, 4.0892)}),
+    ResidualSpec("ResNet101", BOTTLENECK, (3, 4, 23, 3),
+                 variants={"v1.5": Variant(44_549_160, 7.8014)}),
+    ResidualSpec("ResNet152", BOTTLENECK, (3, 8, 36, 3),
+                 variants={"v1.5": Variant(60_192_808, 11.5136)}),
+    ResidualSpec("SEResNet18", BASIC, (2, 2, 2, 2), "se",
+                 variants={"original": Variant(11_778_592, 1.8142, ORIGINAL_BASIC),
+                           "v1.5": Variant(11_779_624, 1.8142, ROUNDED)}),
+    ResidualSpec("SEResNet34", BASIC, (3, 4, 6, 3), "se",
+                 variants={"original": Variant(21_958_868, 3.6639, ORIGINAL_BASIC),
+                           "v1.5": Variant(21_960_416, 3.6639, ROUNDED)}),
+    ResidualSpec("SEResNet50", BOTTLENECK, (3, 4, 6, 3), "se",
+                 variants={"v1.5": Variant(28_088_024, 4.0917, ROUNDED),
+                           "original": Variant(28_088_024, 3.8605, ORIGINAL)}),
+    ResidualSpec("SEResNet101", BOTTLENECK, (3, 4, 23, 3), "se",
+                 variants={"original": Variant(49_326_872, 7.5749, ORIGINAL),
+                           "v1.5": Variant(49_326_872, 7.8061, ROUNDED)}),
+    ResidualSpec("SEResNet152", BOTTLENECK, (3, 8, 36, 3), "se",
+                 variants={"original": Variant(66_821_848, 11.2890, ORIGINAL),
+                           "v1.5": Variant(66_821_848, 11.5202, ROUNDED)}),
+    ResidualSpec("CBAMResNet18", BASIC, (2, 2, 2, 2), "cbam",
+                 variants={"v1.5": Variant(11_779_392, 1.8151)}),
+    ResidualSpec("CBAMResNet34", BASIC, (3, 4, 6, 3), "cbam",
+                 variants={"v1.5": Variant(21_960_468, 3.6654)}),
+    ResidualSpec("CBAMResNet50", BOTTLENECK, (3, 4, 6, 3), "cbam",
+                 variants={"v1.5": Variant(28_089_624, 4.0956)}),
+    ResidualSpec("CBAMResNet101", BOTTLENECK, (3, 4, 23, 3), "cbam",
+                 variants={"v1.5": Variant(49_330_172, 7.8126)}),
+    ResidualSpec("SKNet26", BOTTLENECK, (2, 2, 2, 2), **SK,
+                 variants={"v1.5": Variant(16_746_408, 2.5869)}),
+    ResidualSpec("SKNet50", BOTTLENECK, (3, 4, 6, 3), **SK,
+                 variants={"v1.5": Variant(27_479_784, 4.4627)}),
+    ResidualSpec("SKNet101", BOTTLENECK, (3, 4, 23, 3), **SK,
+                 variants={"v1.5": Variant(48_736_040, 8.4487),
                            "prototxt": Variant(48_686_760, 8.4487, PROTOTXT)}),
-    ResidualSpec("SKNet152", "bottleneck", (3, 8, 36, 3), **SK, variants=_only(66_295_656, 0)),
-    ResidualSpec("SKResNet18", "basic", (2, 2, 2, 2), **SK_SPLIT,
-                 variants=_only(11_958_056, 1.8143)),
-    ResidualSpec("SKResNet34", "basic", (3, 4, 6, 3), **SK_SPLIT,
-                 variants=_only(22_282_376, 3.6642)),
+    ResidualSpec("SKNet152", BOTTLENECK, (3, 8, 36, 3), **SK,
+                 variants={"v1.5": Variant(66_295_656, 12.4346)}),
+    ResidualSpec("SKResNet18", BASIC, (2, 2, 2, 2), **SK_SPLIT,
+                 variants={"v1.5": Variant(11_958_056, 1.8143)}),
+    ResidualSpec("SKResNet34", BASIC, (3, 4, 6, 3), **SK_SPLIT,
+                 variants={"v1.5": Variant(22_282_376, 3.6642)}),
 )
 # fmt: on
 SPECS = {row.name: row for row in _ROWS}

@@ -43,8 +43,18 @@ def _seresnet(depth: int) -> ResidualSpec:
 
 # Trainable parameters and GMACs by depth; He et al. give 0.27 M for 20 and 1.7 M for 110.
 FIGURES = {
-    "": {20: (0, 0)},
-    "SE": {20: (0, 0)},
+    "": {
+        20: (269_722, 0.0406),
+        32: (464_154, 0.0689),
+        56: (853_018, 0.1255),
+        110: (1_727_962, 0.2529),
+    },
+    "SE": {
+        20: (272_095, 0.0406),
+        32: (468_109, 0.0689),
+        56: (860_137, 0.1255),
+        110: (1_742_200, 0.2529),
+    },
 }
 
 SPECS = {
@@ -58,7 +68,7 @@ SPECS = {
         # The paper states the backbone (ResNeXt-29 16x32d) and 27.7 M parameters. Kernels
         # of 1 and 3 pixels with r = 32 give 27.7 M; 3 and 5 pixels give 28 M or more.
         conv_options={"kernel_sizes": (1, 3), "ratio": 32, "min_width": 16},
-        variants={"v1.5": Variant(0, 0)},
+        variants={"v1.5": Variant(27_739_626, 4.1809)},
         **SMALL | {"widths": (64, 128, 256), "shortcut": "projection"},
     )
 }
@@ -70,6 +80,8 @@ ResNetCIFAR = constructor_by_depth(
 SEResNetCIFAR = constructor_by_depth(
     SKNet29, _seresnet, 20, "SEResNetCIFAR", "SE-ResNet for 32 x 32 pictures (Hu et al., table 6)."
 )
+
+SPECS_BY_DEPTH = {"ResNetCIFAR": _resnet, "SEResNetCIFAR": _seresnet}
 
 preprocess_input = CIFAR10
 

@@ -12,7 +12,7 @@ if not Path(__file__).with_name("applications").is_dir():
     # A checkout, where the sub-packages lie beside this folder (setup.cfg, package_dir).
     __path__.append(str(Path(__file__).parents[1]))
 
-from . import layers
+from . import layers, training
 from ._version import __version__
 
-__all__ = ["__version__", "layers"]
+__all__ = ["__version__", "layers", "training"]

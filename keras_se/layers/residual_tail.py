@@ -65,7 +65,7 @@ class ResidualTail(keras.layers.Layer):
             epsilon=self.epsilon, momentum=self.momentum, dtype=self.dtype_policy, name="norm"
         )
         self.norm.build(input_shape[0])
-        if self.gate is not None:
+        if self.gate is not None and not self.gate.built:  # a loaded gate comes built
             self.gate.build(input_shape[0])
 
     def gate_input(self, residual, training=None):

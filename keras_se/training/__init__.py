@@ -1,0 +1,23 @@
+"""Training: the papers' recipe in one call, and everything else ordinary `model.fit`."""
+
+from .augmentation import light_augmentation
+from .callbacks import FreezeBatchNorm
+from .compile import compile_for_training
+from .loss import SmoothedCrossentropy
+from .optimizer import L2SGD, warmup_cosine
+from .pictures import Pictures, load_digits, pictures_from_directory, split
+from .precision import set_precision
+
+__all__ = [
+    "L2SGD",
+    "FreezeBatchNorm",
+    "Pictures",
+    "SmoothedCrossentropy",
+    "compile_for_training",
+    "light_augmentation",
+    "load_digits",
+    "pictures_from_directory",
+    "set_precision",
+    "split",
+    "warmup_cosine",
+]

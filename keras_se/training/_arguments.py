@@ -1,0 +1,24 @@
+"""Checks of numbers that arrive as arguments."""
+
+from numbers import Integral, Real
+
+
+def check_positive_int(name: str, value) -> None:
+    """Raise unless `value` is an integer of at least 1 (a NumPy integer is one, a bool is not)."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
+
+
+def check_positive(name: str, value) -> None:
+    """Raise unless `value` is a finite number above 0."""
+    check_number(name, value, 0)
+    if value == 0:
+        raise ValueError(f"`{name}` must be above 0. Received: {name}={value!r}")
+
+
+def check_number(name: str, value, low: float, high: float = float("inf")) -> None:
+    """Raise unless `value` is a number in [low, high)."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value < high:
+        raise ValueError(
+            f"`{name}` must be a number in [{low}, {high}). Received: {name}={value!r}"
+        )

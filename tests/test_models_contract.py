@@ -1,0 +1,206 @@
+"""What every constructor promises, shown on the smallest networks."""
+
+import functools
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se import applications
+from keras_se.applications import ResNet18, ResNetCIFAR, SEResNet18, SEResNetCIFAR
+from keras_se.applications.residual import PLACEMENTS
+from keras_se.layers import CONVS, GATES, SqueezeExcite
+
+SMALL = {"input_shape": (32, 32, 3), "classes": 5}
+
+
+def images(shape=(2, 32, 32, 3)):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_every_gate_fits_every_block(gate):
+    for network in (ResNetCIFAR, functools.partial(applications.ResNet50, stages=(5,))):
+        model = network(**SMALL, attention=gate)
+        assert model(images()).shape == (2, 5)
+        plain = network(**SMALL, attention=None)
+        assert model.count_params() > plain.count_params()
+
+
+@pytest.mark.parametrize("conv", CONVS)
+def test_every_convolution_fits_every_block(conv):
+    for network in (ResNetCIFAR, functools.partial(applications.ResNet50, stages=(5,))):
+        model = network(**SMALL, conv=conv)
+        assert model(images()).shape == (2, 5)
+        replaced = [layer for layer in model.layers if isinstance(layer, CONVS[conv])]
+        assert len(replaced) == (9 if network is ResNetCIFAR else 3)
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("network", [SEResNet18, applications.SEResNet50])
+def test_placements(network, placement):
+    model = network(**SMALL, placement=placement, stages=(2,))
+    assert np.isfinite(model(images())).all()
+    blocks = {18: 2, 50: 3}[18 if network is SEResNet18 else 50]
+    gates = [p for p in (w.path for w in model.weights) if p.endswith("expand/kernel")]
+    assert len(gates) == blocks
+
+
+def test_placements_are_different_networks():
+    outputs = []
+    for placement in PLACEMENTS:
+        keras.utils.set_random_seed(1)
+        model = SEResNetCIFAR(**SMALL, placement=placement)
+        outputs.append(np.asarray(model(images())))
+    for i, first in enumerate(outputs):
+        assert all(np.abs(first - second).max() > 1e-6 for second in outputs[i + 1 :])
+
+
+def test_stages_choose_where_attention_goes():
+    model = SEResNet18(**SMALL, stages=(3, 5))
+    stages = {w.path[:6] for w in model.weights if "/gate/" in w.path}
+    assert stages == {"stage3", "stage5"}
+
+
+def test_attention_may_be_a_callable():
+    model = ResNetCIFAR(**SMALL, attention=functools.partial(SqueezeExcite, ratio=4, gate="tanh"))
+    ratios = [layer.ratio for layer in model._flatten_layers() if isinstance(layer, SqueezeExcite)]
+    assert ratios == [4] * 9
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_input_channels(channels):
+    model = SEResNetCIFAR(input_shape=(32, 32, channels), classes=5)
+    pixels = np.full((1, 32, 32, channels), 128, "uint8")
+    assert model(model.preprocess(pixels)).shape == (1, 5)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (97, 64)])
+def test_any_image_size(size):
+    model = SEResNet18(include_top=False, pooling="avg", input_shape=(None, None, 3))
+    assert model(images((1, *size, 3))).shape == (1, 512)
+
+
+def test_heads():
+    assert SEResNet18(include_top=False).output_shape == (None, None, None, 512)
+    for pooling in ("avg", "max"):
+        assert SEResNet18(include_top=False, pooling=pooling).output_shape == (None, 512)
+    logits = SEResNetCIFAR(**SMALL, classifier_activation=None)
+    probabilities = SEResNetCIFAR(**SMALL)
+    probabilities.set_weights(logits.get_weights())
+    expected = keras.ops.softmax(logits(images()))
+    np.testing.assert_allclose(probabilities(images()), expected, rtol=1e-5)
+
+
+def test_input_tensor():
+    inputs = keras.Input((40, 40, 3))
+    halves = keras.layers.Rescaling(0.5)(inputs)
+    model = SEResNetCIFAR(input_tensor=halves, classes=5)
+    assert model.input is inputs
+    assert model(images((1, 40, 40, 3))).shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    "arguments, received",
+    [
+        ({"attention": "sa"}, "attention='sa'"),
+        ({"attention": 3}, "attention=3"),
+        ({"conv": "dynamic"}, "conv='dynamic'"),
+        ({"placement": "middle"}, "placement='middle'"),
+        ({"variant": "v2"}, "variant='v2'"),
+        ({"stages": (6,)}, "stages=(6,)"),
+        ({"ratio": 16, "attention": "eca"}, "ratio=16"),
+        ({"ratio": 0}, "ratio=0"),
+        ({"ratio": 128}, "ratio=128"),
+        ({"classes": 0}, "classes=0"),
+        ({"pooling": "mean"}, "pooling='mean'"),
+        ({"input_shape": (16, 32, 3)}, "input_shape=(16, 32, 3)"),
+        ({"input_shape": (32, 32)}, "input_shape=(32, 32)"),
+        ({"input_shape": (32, 32, None)}, "input_shape=(32, 32, None)"),
+        ({"input_tensor": np.zeros((1, 32, 32, 3))}, "ndarray"),
+        ({"weights": "no/such/file.weights.h5"}, "no/such/file.weights.h5"),
+    ],
+)
+def test_bad_arguments(arguments, received):
+    with pytest.raises(ValueError) as error:
+        SEResNet18(**arguments)
+    assert "Received" in str(error.value) and received in str(error.value)
+
+
+def test_imagenet_weights_are_refused_not_invented():
+    with pytest.raises(ValueError, match="from_state_dict"):
+        SEResNet18(weights="imagenet")
+
+
+def test_channels_first_is_refused():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match="channels_last"):
+            SEResNet18(input_shape=(3, 32, 32))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+def test_weights_from_a_file(tmp_path, suffix):
+    model = SEResNetCIFAR(**SMALL)
+    path = tmp_path / f"model{suffix}"
+    (model.save if suffix == ".keras" else model.save_weights)(path)
+    loaded = SEResNetCIFAR(**SMALL, weights=path)
+    np.testing.assert_array_equal(loaded(images()), model(images()))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"attention": "cbam"}, {"conv": "sk"}, {"attention": "eca", "placement": "inner"}],
+)
+def test_save_and_load_in_another_process(tmp_path, arguments):
+    model = SEResNetCIFAR(**SMALL, **arguments)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "expected.npy", model(images()))
+    script = (
+        "import keras, keras_se.applications, numpy as np\n"
+        "model = keras.models.load_model('model.keras')\n"
+        "x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype('float32')\n"
+        "np.testing.assert_array_equal(model(x), np.load('expected.npy'))\n"
+        "assert model.preprocess(np.zeros((1, 1, 1, 3), 'uint8')).min() < -1\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
+
+
+def test_clone_and_config_round_trip():
+    model = SEResNetCIFAR(**SMALL)
+    for other in (type(model).from_config(model.get_config()),):
+        other.set_weights(model.get_weights())
+        np.testing.assert_array_equal(other(images()), model(images()))
+        assert other.preprocess == model.preprocess
+
+
+@pytest.mark.parametrize("arguments", [{"attention": "se"}, {"attention": "cbam"}, {"conv": "sk"}])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_one_training_step_moves_every_weight(arguments, jit_compile):
+    model = ResNetCIFAR(8, **SMALL, **arguments)
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=jit_compile)
+    before = [w.numpy() for w in model.trainable_weights]
+    model.fit(images((8, 32, 32, 3)), np.arange(8) % 5, batch_size=8, epochs=2, verbose=0)
+    frozen = [
+        w.path
+        for w, old in zip(model.trainable_weights, before, strict=True)
+        if np.array_equal(w.numpy(), old)
+    ]
+    assert not frozen
+
+
+def test_mixed_precision_keeps_the_head_in_float32(mixed_float16):
+    model = SEResNetCIFAR(**SMALL)
+    assert model.output.dtype == "float32"
+    assert model.get_layer("stage2_block1_conv1").compute_dtype == "float16"
+    assert np.isfinite(model(images())).all()
+
+
+def test_plain_network_has_no_gate():
+    assert not [w for w in ResNet18(**SMALL).weights if "gate" in w.path]

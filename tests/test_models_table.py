@@ -1,0 +1,88 @@
+"""Every row of every table, recomputed: names, parameters, GMACs, outputs."""
+
+import inspect
+import pickle
+
+import keras
+import pytest
+
+from keras_se import applications
+from keras_se.applications import list_models, profile, summary_table
+
+VARIANTS = [(name, variant) for name, variants in list_models().items() for variant in variants]
+DEPTHS = [
+    (name, depth)
+    for name in ("ResNetCIFAR", "SEResNetCIFAR")
+    for depth in applications.resnet_cifar.FIGURES[name.removesuffix("ResNetCIFAR")]
+]
+
+
+def check_figures(model, figures):
+    cost = profile(model)
+    assert cost.parameters == figures.parameters
+    assert cost.gmacs == pytest.approx(figures.gmacs, abs=5e-5)
+
+
+@pytest.mark.parametrize("name, variant", VARIANTS)
+def test_parameters_and_gmacs_are_those_of_the_table(name, variant):
+    constructor = getattr(applications, name)
+    model = constructor(variant=variant)
+    spec = constructor.spec
+    check_figures(model, spec.variants[variant])
+    assert model.output_shape == (None, spec.classes)
+    assert model.name == spec.name.lower()
+
+
+@pytest.mark.parametrize("name, depth", DEPTHS)
+def test_small_networks_of_every_depth(name, depth):
+    model = getattr(applications, name)(depth)
+    spec = applications.resnet_cifar.SPECS_BY_DEPTH[name](depth)
+    check_figures(model, spec.variants["v1.5"])
+
+
+def test_published_totals_with_moving_statistics():
+    # keras.Model.count_params() of networks whose totals are published.
+    totals = {"SEResNet50": 28_141_144, "SKNet50": 27_564_328, "CBAMResNet18": 11_789_008}
+    for name, total in totals.items():
+        assert getattr(applications, name)().count_params() == total
+
+
+@pytest.mark.parametrize(
+    "ratio, parameters",
+    [(2, 45_699_240), (4, 35_635_688), (8, 30_603_912), (16, 28_088_024), (32, 26_830_080)],
+)
+def test_reduction_ratios_of_the_paper(ratio, parameters):
+    model = applications.SEResNet50(input_shape=(32, 32, 3), ratio=ratio)
+    assert sum(w.numpy().size for w in model.trainable_weights) == parameters
+
+
+def test_inner_placement_has_the_papers_size():
+    # Table 14 of Hu et al. gives 25.8 M for SE inside the 3x3; (2 / r) sum of C^2 gives 25.7.
+    model = applications.SEResNet50(input_shape=(32, 32, 3), placement="inner")
+    parameters = sum(w.numpy().size for w in model.trainable_weights)
+    assert parameters == pytest.approx(25.8e6, abs=0.1e6)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_constructors_are_real_functions(name):
+    constructor = getattr(applications, name)
+    parameters = inspect.signature(constructor).parameters
+    assert {"include_top", "weights", "input_shape", "classes", "attention"} <= set(parameters)
+    assert all(p.kind is not p.VAR_KEYWORD for p in parameters.values())
+    assert parameters["classes"].default == constructor.spec.classes
+    assert constructor.__doc__.splitlines()[0].endswith(".") and "Args:" in constructor.__doc__
+    assert pickle.loads(pickle.dumps(constructor)) is constructor
+    with pytest.raises(TypeError):
+        constructor(clases=3)
+
+
+def test_keras_applications_signature_comes_first():
+    ours = list(inspect.signature(applications.SEResNet50).parameters)
+    theirs = list(inspect.signature(keras.applications.ResNet50).parameters)
+    assert ours[: len(theirs)] == theirs
+
+
+def test_summary_table_lists_every_variant():
+    lines = summary_table().splitlines()
+    assert len(lines) == 1 + len(VARIANTS)
+    assert any("SEResNet50" in line and "28,088,024" in line for line in lines)

@@ -1,0 +1,92 @@
+"""Our own layers in a converted file: operators, strict int8, one XNNPACK partition."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se.layers import CBAM, GATES, GroupedConv2D, SelectiveKernelConv2D, SqueezeExcite
+from keras_se.tflite import RECIPES, convert
+
+layers = keras.layers
+IMAGES = np.random.default_rng(0).normal(size=(8, 12, 12, 16)).astype("float32")
+
+
+def model_of(layer):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((12, 12, 16))
+    return keras.Model(inputs, layer(inputs))
+
+
+def operators(result):
+    return [name for name in result.report.inspection.sequence if name != "QUANTIZE"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("gate", GATES)
+def test_every_gate_converts_with_every_recipe(gate, recipe):
+    result = convert(model_of(GATES[gate]()), recipe, IMAGES)
+    assert result.report.comparison.snr_db > 25
+    assert result.report.inspection.partitions == 1
+    assert not set(result.report.inspection.not_delegated) - {"QUANTIZE"}
+    assert result.report.inspection.is_strict_int8 == RECIPES[recipe].needs_calibration
+
+
+def test_squeeze_excite_is_five_operators():
+    result = convert(model_of(SqueezeExcite(ratio=4)), "static_int8", IMAGES)
+    assert operators(result) == ["MEAN", "CONV_2D", "CONV_2D", "LOGISTIC", "MUL"]
+
+
+def test_selective_kernel_of_two_branches_is_ten_operators_and_one_partition():
+    layer = SelectiveKernelConv2D(16, groups=4)
+    result = convert(model_of(layer), "static_int8", IMAGES)
+    assert operators(result) == (
+        "CONV_2D CONV_2D SUB ADD MEAN CONV_2D CONV_2D LOGISTIC MUL ADD".split()
+    )
+    assert result.report.inspection.partitions == 1
+    assert result.report.comparison.snr_db > 25
+
+
+def test_selective_kernel_of_three_branches_leaves_only_the_softmax_to_the_cpu():
+    layer = SelectiveKernelConv2D(16, branches=3, groups=4)
+    result = convert(model_of(layer), "static_int8", IMAGES)
+    inspection = result.report.inspection
+    assert operators(result).count("CONV_2D") == 5
+    assert operators(result).count("MUL") == 3
+    assert set(inspection.not_delegated) == {"QUANTIZE", "SOFTMAX"}
+    assert inspection.is_strict_int8
+    assert result.report.comparison.snr_db > 25
+
+
+def test_cbam_is_one_partition_without_a_concatenation():
+    """Maximum and mean in one tensor would share one int8 scale."""
+    result = convert(model_of(CBAM(ratio=4)), "static_int8", IMAGES)
+    counts = {name: operators(result).count(name) for name in operators(result)}
+    expected = {"MEAN": 2, "REDUCE_MAX": 2, "CONV_2D": 6, "ADD": 2, "LOGISTIC": 2, "MUL": 2}
+    assert {name: n for name, n in counts.items() if name != "RESHAPE"} == expected
+    assert result.report.inspection.partitions == 1
+
+
+def test_a_grouped_convolution_is_one_operator():
+    result = convert(model_of(GroupedConv2D(32, 3, groups=4)), "static_int8", IMAGES)
+    assert operators(result) == ["CONV_2D"]
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-5, 1e-3])
+def test_a_residual_branch_that_is_zero_or_tiny_still_runs(scale):
+    """XNNPACK does not add tensors whose scales differ by more than 1024."""
+    inputs = keras.Input((12, 12, 16))
+    branch = layers.Rescaling(scale)(layers.Conv2D(16, 3, padding="same")(inputs))
+    result = convert(keras.Model(inputs, layers.Add()([inputs, branch])), "static_int8", IMAGES)
+    assert result.report.comparison.snr_db > 30
+    assert "ADD" not in result.report.inspection.not_delegated
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_gate_with_a_dead_channel_still_runs(seed):
+    """With one reduced channel, some seeds leave its ReLU at zero for the maximum or the mean."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((12, 12, 16))
+    model = keras.Model(inputs, CBAM(ratio=16)(inputs))
+    result = convert(model, "static_int8", IMAGES)
+    assert set(result.report.inspection.not_delegated) == {"QUANTIZE"}
+    assert result.report.comparison.snr_db > 25

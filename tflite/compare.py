@@ -1,0 +1,205 @@
+"""Compare a .tflite file with the Keras model that it came from."""
+
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+
+import keras
+import numpy as np
+
+from .flatfile import with_logits
+from .images import Images, as_labels, load_images
+from .lower import drop_final_activation, lower
+from .preprocess import Preprocess
+from .run import Runner, read_model
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a file's outputs differ from the Keras model's on the same images.
+
+    Attributes:
+        images: number of images.
+        agreement: share of images with the same top-1 class; None unless the output is one
+            row of at least two classes.
+        float_accuracy, file_accuracy: top-1 accuracy of the Keras model and of the file;
+            None without labels.
+        snr_db: 10 log10(sum ref^2 / sum (ref - file)^2) over the dequantised outputs of all
+            images, in dB; infinite when they are equal.
+        max_abs_error, mean_abs_error: of the same values.
+        measured_on: "logits" where the model ends in a softmax or sigmoid, else "outputs":
+            what the three figures above are about.
+        latency_ms: median time of one image in the file, batch 1.
+        keras_latency_ms: median time of one call of the Keras model, batch 1, all threads,
+            with the overhead of the call.
+        runs: invocations behind `latency_ms`.
+        num_threads: threads behind `latency_ms`.
+        size_bytes: size of the file.
+    """
+
+    images: int
+    agreement: float | None
+    float_accuracy: float | None
+    file_accuracy: float | None
+    snr_db: float
+    max_abs_error: float
+    mean_abs_error: float
+    measured_on: str
+    latency_ms: float
+    keras_latency_ms: float
+    runs: int
+    num_threads: int
+    size_bytes: int
+
+    def to_dict(self) -> dict:
+        """The fields as a JSON-able dictionary; an infinite or undefined number as a string."""
+        return {
+            key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in asdict(self).items()
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.images} images, {self.measured_on} compared"]
+        if self.agreement is not None:
+            lines.append(f"top-1 agreement  {self.agreement:.2%}")
+        if self.file_accuracy is not None:
+            lines.append(
+                f"top-1 accuracy   {self.file_accuracy:.2%} (Keras {self.float_accuracy:.2%})"
+            )
+        lines += [
+            f"SNR              {self.snr_db:.1f} dB",
+            f"absolute error   {self.max_abs_error:.3g} max, {self.mean_abs_error:.3g} mean",
+            f"latency          {self.latency_ms:.3f} ms (median of {self.runs} runs, "
+            f"{self.num_threads} thread{'s' * (self.num_threads != 1)}; "
+            f"Keras {self.keras_latency_ms:.3f} ms)",
+            f"size             {self.size_bytes} bytes",
+        ]
+        return "\n".join(lines)
+
+
+def compare(
+    model: keras.Model,
+    tflite: bytes | str | os.PathLike,
+    images,
+    labels=None,
+    preprocess: Preprocess | None = None,
+    runs: int = 20,
+    num_threads: int = 1,
+) -> Comparison:
+    """Run a Keras model and its .tflite file on the same images.
+
+    Args:
+        model: the model that the file was made from.
+        tflite: bytes or path of the file.
+        images: as `model.predict` takes them, or raw pixels in [0, 255] with `preprocess`:
+            an array (n, h, w, c), a list of arrays, a `tf.data.Dataset`, or a directory of
+            pictures (`keras_se.tflite.load_images`).
+        labels: class indices or one-hot rows, one for each image. None takes those of the
+            dataset or of the class folders, when there is a folder for every class.
+        preprocess: the one that `convert` put into the file.
+        runs: invocations behind the median latency.
+        num_threads: threads of the interpreter.
+
+    Returns:
+        A `Comparison`.
+
+    Raises:
+        ValueError: for images or labels that do not fit, a file that is no TFLite model, or
+            one whose input or output differs from the model's.
+        TypeError: for a subclassed model.
+    """
+    content = read_model(tflite)
+    runner = Runner(content)
+    shape = runner.inputs[0].shape[1:]
+    images = load_images(images, shape, raw_pixels=preprocess is not None)
+    if labels is not None:
+        images = Images(images.pixels, as_labels(labels, len(images)))
+    lowered = lower(model, preprocess, input_size=shape[:2])
+    return compare_lowered(lowered, content, images, runs, num_threads)
+
+
+def compare_lowered(
+    lowered: keras.Model, content: bytes, images: Images, runs: int = 20, num_threads: int = 1
+) -> Comparison:
+    """`compare` for a model that is already lowered, and checked images."""
+    runner = Runner(content, num_threads)
+    expected, got = tuple(lowered.outputs[0].shape), runner.outputs[0].shape
+    if expected != got:
+        raise ValueError(
+            f"The file is not of this model: its output is {got}, the model's is {expected}"
+        )
+    # Both return their output and then, where they end in a softmax or sigmoid, the logits.
+    logits_model = drop_final_activation(lowered)
+    probe_model, probe_file = lowered, content
+    if logits_model is not None:
+        probe_model = keras.Model(lowered.inputs[0], [lowered.output, logits_model.output])
+        probe_file = with_logits(content) or content
+    keras_outputs, keras_latency_ms = _run_keras(probe_model, images.pixels)
+    file_outputs = _run_file(Runner(probe_file, num_threads), images.pixels)
+    keras_top1, file_top1 = _top1(keras_outputs[0]), _top1(file_outputs[0])
+    reference, values = keras_outputs[-1], file_outputs[-1]
+    error = np.abs(reference - values)
+    labels = _usable_labels(images, classes=expected[-1])
+    return Comparison(
+        images=len(images),
+        agreement=_share_equal(keras_top1, file_top1),
+        float_accuracy=_share_equal(keras_top1, labels),
+        file_accuracy=_share_equal(file_top1, labels),
+        snr_db=snr_db(reference, values),
+        max_abs_error=float(error.max()),
+        mean_abs_error=float(error.mean()),
+        measured_on="outputs" if logits_model is None else "logits",
+        latency_ms=runner.latency_ms(images.pixels[0], runs),
+        keras_latency_ms=keras_latency_ms,
+        runs=runs,
+        num_threads=num_threads,
+        size_bytes=len(content),
+    )
+
+
+def snr_db(reference: np.ndarray, values: np.ndarray) -> float:
+    """Signal-to-noise ratio, 10 log10(sum ref^2 / sum (ref - values)^2), in dB.
+
+    >>> snr_db(np.array([3.0, 4.0]), np.array([3.0, 3.5]))
+    20.0
+    """
+    reference = np.asarray(reference, "float64")
+    noise = np.square(reference - values).sum()
+    signal = np.square(reference).sum()
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+
+
+def _run_keras(model: keras.Model, pixels: np.ndarray) -> tuple[list[np.ndarray], float]:
+    """Outputs, each (n, ...), and the median time of an image in ms."""
+    model.compile(jit_compile=False)  # compiling with XLA would cost more than it saves here
+    outputs, times = [], []
+    for image in pixels:
+        start = time.perf_counter()
+        outputs.append(keras.tree.flatten(model.predict_on_batch(image[None].astype("float32"))))
+        times.append(time.perf_counter() - start)
+    return _by_output(outputs), float(np.median(times) * 1e3)
+
+
+def _run_file(runner: Runner, pixels: np.ndarray) -> list[np.ndarray]:
+    return _by_output([runner(image) for image in pixels])
+
+
+def _by_output(rows: list[list[np.ndarray]]) -> list[np.ndarray]:
+    return [np.concatenate(column) for column in zip(*rows, strict=True)]
+
+
+def _usable_labels(images: Images, classes: int) -> np.ndarray | None:
+    """Labels, unless they count class folders and the model has another number of classes."""
+    names = images.class_names
+    return images.labels if names is None or len(names) == classes else None
+
+
+def _top1(outputs: np.ndarray) -> np.ndarray | None:
+    return outputs.argmax(axis=1) if outputs.ndim == 2 and outputs.shape[1] > 1 else None
+
+
+def _share_equal(classes, others) -> float | None:
+    return None if classes is None or others is None else float((classes == others).mean())

@@ -1,0 +1,64 @@
+"""Read and edit the flatbuffer of a .tflite file."""
+
+from ai_edge_litert import schema_py_generated as schema
+
+_ACTIVATIONS = ("SOFTMAX", "LOGISTIC")
+_PASS_THROUGH = ("QUANTIZE", "DEQUANTIZE", "RESHAPE")
+
+_OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
+_DTYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if name[0] != "_"}
+
+
+def unpack(content: bytes) -> schema.ModelT:
+    """The file as an object tree that can be edited."""
+    return schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+
+
+def pack(model: schema.ModelT) -> bytes:
+    """The object tree as a file."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
+    """Name of an operator: "CONV_2D", ...; a custom one by its own name."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    if code.customCode:
+        return code.customCode.decode()
+    # Codes below 127 may stand in the older field alone.
+    return _OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+
+def dtype_name(tensor: schema.TensorT) -> str:
+    """Name of a tensor's dtype: "float32", "int8", ..."""
+    return _DTYPES[tensor.type]
+
+
+def final_activation(model: schema.ModelT) -> tuple[str, int] | None:
+    """Name and input tensor of the softmax or sigmoid that a file ends in; None without."""
+    graph = model.subgraphs[0]
+    producers = {output: op for op in graph.operators for output in op.outputs}
+    operator = producers.get(graph.outputs[0])
+    while operator is not None and operator_name(model, operator) in _PASS_THROUGH:
+        operator = producers.get(operator.inputs[0])
+    if operator is None or operator_name(model, operator) not in _ACTIVATIONS:
+        return None
+    return operator_name(model, operator), int(operator.inputs[0])
+
+
+def with_logits(content: bytes) -> bytes | None:
+    """A copy of the file whose second output is the input of its final softmax or sigmoid.
+
+    None when the file ends in neither.
+    """
+    model = unpack(content)
+    activation = final_activation(model)
+    if activation is None:
+        return None
+    graph = model.subgraphs[0]
+    graph.outputs = [*map(int, graph.outputs), activation[1]]
+    model.signatureDefs = []  # they name the outputs one by one
+    return pack(model)

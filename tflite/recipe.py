@@ -1,0 +1,59 @@
+"""What a converted file computes with: the named recipes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The number formats of a converted file.
+
+    Attributes:
+        name: the recipe's key in `RECIPES`.
+        weights: dtype in which the file stores its weights.
+        activations: dtype in which the tensors between the operators are computed.
+        summary: when to choose it, in one line.
+    """
+
+    name: str
+    weights: str
+    activations: str
+    summary: str
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the ranges of the activations must be observed on pictures."""
+        return self.activations != "float32"
+
+    @property
+    def ios(self) -> tuple[str, ...]:
+        """Dtypes that the file's input and output may have; the first is the default."""
+        return ("uint8", "int8", "float32") if self.activations == "int8" else ("float32",)
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("float32", "float32", "float32", "the Keras model as it is; the reference"),
+        Recipe("float16", "float16", "float32", "half the size; runs in float16 on a GPU"),
+        Recipe("dynamic_int8", "int8", "float32", "a quarter of the size, no pictures needed"),
+        Recipe(
+            "static_int8", "int8", "int8", "smallest and fastest; integers only, for CPU and NPU"
+        ),
+    )
+}
+
+
+def get_recipe(recipe: str | Recipe) -> Recipe:
+    """Look a recipe up by name; a `Recipe` is returned as it is.
+
+    Raises:
+        ValueError: for a name that is not in `RECIPES`.
+        TypeError: for anything that is neither a name nor a `Recipe`.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if not isinstance(recipe, str):
+        raise TypeError(f"A recipe is a name or a Recipe. Received: recipe={recipe!r}")
+    if recipe not in RECIPES:
+        raise ValueError(f"Unknown recipe {recipe!r}; expected one of {sorted(RECIPES)}")
+    return RECIPES[recipe]

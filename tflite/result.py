@@ -1,0 +1,107 @@
+"""What a conversion returns: the file's bytes, and what is known about them."""
+
+import os
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .compare import Comparison
+from .inspect import Inspection
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a converted file is, and how it differs from the Keras model.
+
+    Attributes:
+        io: dtype of the file's input and output.
+        preprocess: whether the normalisation is in the file, which then takes raw pixels.
+        logits: whether a final softmax or sigmoid was left out on request.
+        comparison: the file against the Keras model.
+        compared_on: "images" of the caller, or "noise".
+        inspection: operators, tensors, partitions.
+        versions: of the libraries that made the file.
+    """
+
+    io: str
+    preprocess: bool
+    logits: bool
+    comparison: Comparison
+    compared_on: str
+    inspection: Inspection
+    versions: dict[str, str]
+
+    def to_dict(self) -> dict:
+        """The report as a JSON-able dictionary."""
+        nested = {
+            "comparison": self.comparison.to_dict(),
+            "inspection": self.inspection.to_dict(),
+        }
+        return {key: nested.get(key, value) for key, value in vars(self).items()}
+
+    def __str__(self) -> str:
+        noise = "" if self.compared_on == "images" else "compared on noise: no images were given\n"
+        return f"{noise}{self.comparison}\n{self.inspection}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A converted model.
+
+    Attributes:
+        model: the .tflite file, as bytes.
+        recipe: the recipe it was made with.
+        report: how it compares with the Keras model, and what is in it.
+    """
+
+    model: bytes
+    recipe: Recipe
+    report: Report
+
+    def __repr__(self) -> str:
+        return f"Result({self.recipe.name}, {len(self.model)} bytes)"
+
+    def to_dict(self) -> dict:
+        """Recipe and report as a JSON-able dictionary."""
+        return {"recipe": asdict(self.recipe), **self.report.to_dict()}
+
+    def save(self, path: str | os.PathLike, overwrite: bool = False) -> Path:
+        """Write the file atomically: a reader sees the old file or the new one, never a part.
+
+        Args:
+            path: where to write; the folder must exist.
+            overwrite: replace a file that is there.
+
+        Returns:
+            The path.
+
+        Raises:
+            FileExistsError: when there is one and `overwrite` is False.
+            OSError: when it cannot be written; what was there before is then unchanged.
+        """
+        path = Path(path)
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{str(path)!r} exists; pass overwrite=True to replace it")
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            with open(temporary, "xb") as file:
+                file.write(self.model)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+
+class BoundNotMet(RuntimeError):
+    """A converted file is further from the Keras model than the caller allows.
+
+    Attributes:
+        result: the `Result`, so that nothing is lost.
+    """
+
+    def __init__(self, message: str, result: Result):
+        super().__init__(message)
+        self.result = result

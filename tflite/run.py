@@ -1,0 +1,115 @@
+"""Run a .tflite file in the LiteRT interpreter, quantisation included."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a file.
+
+    Attributes:
+        name: the tensor's name in the file.
+        shape: its shape, batch included.
+        dtype: "float32", "uint8", "int8", ...
+        scale, zero_point: real value = scale * (stored - zero_point); None for floats.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+    def quantize(self, values: np.ndarray) -> np.ndarray:
+        """Real values to stored ones: rounded and clipped to the dtype's range."""
+        if self.scale is None:
+            return np.asarray(values, self.dtype)
+        limits = np.iinfo(self.dtype)
+        stored = np.round(np.asarray(values, "float64") / self.scale) + self.zero_point
+        return np.clip(stored, limits.min, limits.max).astype(self.dtype)
+
+    def dequantize(self, stored: np.ndarray) -> np.ndarray:
+        """Stored values to real ones, in float32."""
+        if self.scale is None:
+            return stored.astype("float32")
+        return ((stored.astype("float64") - self.zero_point) * self.scale).astype("float32")
+
+
+class Runner:
+    """A .tflite file, ready to run with XNNPACK on the CPU.
+
+    Args:
+        model: the file's bytes, or its path.
+        num_threads: threads of the interpreter.
+
+    Raises:
+        ValueError: when the bytes are no TFLite model, or the interpreter refuses them.
+        FileNotFoundError: when there is no file at the path.
+    """
+
+    def __init__(self, model: bytes | str | os.PathLike, num_threads: int = 1):
+        from ai_edge_litert.interpreter import Interpreter
+
+        content = read_model(model)
+        try:
+            self.interpreter = Interpreter(model_content=content, num_threads=num_threads)
+            self.interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"The LiteRT interpreter refuses the file: {error}") from error
+        self.inputs = tuple(map(_tensor_info, self.interpreter.get_input_details()))
+        self.outputs = tuple(map(_tensor_info, self.interpreter.get_output_details()))
+
+    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
+        """Run one image, (h, w, c), given as real values; returns the outputs as real values."""
+        self.set_input(image)
+        self.interpreter.invoke()
+        details = self.interpreter.get_output_details()
+        stored = [self.interpreter.get_tensor(detail["index"]) for detail in details]
+        return [info.dequantize(array) for info, array in zip(self.outputs, stored, strict=True)]
+
+    def set_input(self, image: np.ndarray) -> None:
+        """Quantise one image, (h, w, c), into the file's input."""
+        index = self.interpreter.get_input_details()[0]["index"]
+        self.interpreter.set_tensor(index, self.inputs[0].quantize(image)[None])
+
+    def latency_ms(self, image: np.ndarray, runs: int = 20, warmup: int = 3) -> float:
+        """Median wall-clock time of `runs` invocations in ms, without copying in and out."""
+        self.set_input(image)
+        for _ in range(warmup):
+            self.interpreter.invoke()
+        times = []
+        for _ in range(runs):
+            start = time.perf_counter()
+            self.interpreter.invoke()
+            times.append(time.perf_counter() - start)
+        return float(np.median(times) * 1e3)
+
+
+def read_model(model: bytes | str | os.PathLike) -> bytes:
+    """The bytes of a .tflite file, given as bytes or path.
+
+    Raises:
+        ValueError: when they do not carry the TFLite identifier.
+        FileNotFoundError: when there is no file at the path.
+    """
+    content = Path(model).read_bytes() if isinstance(model, (str, os.PathLike)) else bytes(model)
+    if content[4:8] != b"TFL3":
+        what = (
+            f"{len(content)} bytes" if isinstance(model, (bytes, bytearray)) else repr(str(model))
+        )
+        raise ValueError(f"Not a TFLite model (no 'TFL3' identifier). Received: {what}")
+    return content
+
+
+def _tensor_info(detail: dict) -> TensorInfo:
+    scale, zero_point = detail["quantization"]
+    shape = tuple(int(size) for size in detail["shape"])
+    dtype = np.dtype(detail["dtype"]).name
+    if scale == 0:
+        return TensorInfo(detail["name"], shape, dtype)
+    return TensorInfo(detail["name"], shape, dtype, float(scale), int(zero_point))

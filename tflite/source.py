@@ -1,0 +1,54 @@
+"""Which Keras models can be converted, and the size of their input."""
+
+import keras
+
+
+def image_shape(model: keras.Model, input_size=None) -> tuple[int, int, int]:
+    """Height, width and channels of a model's one image input.
+
+    Args:
+        model: functional or built Sequential model.
+        input_size: height and width in pixels, or one number for both; None takes the model's.
+
+    Raises:
+        TypeError, ValueError: as for `lower`.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"A Keras 3 model is needed. Received: model={model!r}")
+    if not isinstance(model, (keras.Function, keras.Sequential)):
+        raise TypeError(subclassed_message(model))
+    if not model.built:
+        raise ValueError(
+            f"The Sequential model {model.name!r} has no input shape yet: begin it with "
+            "keras.Input((height, width, channels))"
+        )
+    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.inputs[0].shape) != 4:
+        raise ValueError(
+            "Image models are converted: one input (batch, height, width, channels) and one "
+            f"output. Received: inputs={[tuple(t.shape) for t in model.inputs]}, "
+            f"outputs={[tuple(t.shape) for t in model.outputs]}"
+        )
+    _, *size, channels = model.inputs[0].shape
+    if input_size is not None:
+        asked = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
+        if len(asked) != 2 or any(h not in (None, a) for h, a in zip(size, asked, strict=True)):
+            raise ValueError(
+                f"The model takes images of {size[0]}x{size[1]} (height, width). "
+                f"Received: input_size={input_size}"
+            )
+        size = asked
+    if None in (*size, channels):
+        raise ValueError(
+            "A converted file has one input size and the model leaves it open: pass "
+            f"input_size=(height, width). Received: model input {model.inputs[0].shape}"
+        )
+    return (*size, channels)
+
+
+def subclassed_message(model: keras.Model) -> str:
+    return (
+        f"{model.name!r} is a subclassed model ({type(model).__name__}): its layers cannot be "
+        "read from its `call`. Build it as keras.Model(inputs, outputs) or keras.Sequential, "
+        "or, where it is a part of such a model, give it a method `lower(inputs, name)` "
+        "(keras_se.lowering.Lowerable)"
+    )
