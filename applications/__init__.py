@@ -5,7 +5,7 @@
 ('seresnet18', (None, 10))
 """
 
-from . import resnet, resnet_cifar
+from . import resnet, resnet_cifar, resnext, senet
 from .image_model import ImageModel
 from .preprocessing import Preprocessing, decode_predictions
 from .profile import Profile, profile
@@ -23,8 +23,10 @@ from .resnet import (
     SEResNet18,
     SEResNet34,
     SEResNet50,
+    SEResNet50T,
     SEResNet101,
     SEResNet152,
+    SEResNet152D,
     SKNet26,
     SKNet50,
     SKNet101,
@@ -33,6 +35,20 @@ from .resnet import (
     SKResNet34,
 )
 from .resnet_cifar import ResNetCIFAR, SEResNetCIFAR, SKNet29
+from .resnext import (
+    CBAMResNeXt50,
+    ResNeXt50,
+    ResNeXt101,
+    SEResNeXt26,
+    SEResNeXt26D,
+    SEResNeXt26T,
+    SEResNeXt50,
+    SEResNeXt101,
+    SEResNeXt101_32x8d,
+    SEResNeXt101_64x4d,
+    SEResNeXt101D_32x8d,
+)
+from .senet import SENet154
 from .state_dict import from_state_dict
 
 __all__ = [
@@ -45,6 +61,8 @@ __all__ = [
     "profile",
     "resnet",
     "resnet_cifar",
+    "resnext",
+    "senet",
     "summary_table",
     *list_models(),
 ]

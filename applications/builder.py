@@ -25,11 +25,13 @@ def build_model(
     name: str,
     preprocess: Preprocessing,
     default_size: int,
+    dropout: float = 0.0,
 ) -> ImageModel:
     """Build a network from `trunk`, which maps image tensors to the last feature map.
 
     The other arguments are those of the public constructors (see `constructor`), and
-    the facts of the network: its name, its preprocessing, its usual image size.
+    the facts of the network: its name, its preprocessing, its usual image size, and the
+    rate of the dropout before its classifier.
 
     Raises:
         ValueError: for any argument that does not fit, before anything is built.
@@ -49,6 +51,8 @@ def build_model(
     x = trunk(images)
     if include_top:
         x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout, name="dropout")(x)
         x = keras.layers.Dense(
             classes, activation=classifier_activation, dtype=_head_dtype(), name="predictions"
         )(x)

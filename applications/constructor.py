@@ -8,7 +8,7 @@ from typing import Concatenate, Literal, ParamSpec
 
 from .builder import build_model
 from .image_model import ImageModel
-from .residual import ResidualSpec, residual_trunk
+from .spec import NetworkSpec
 
 ARGUMENTS = """
     Args:
@@ -45,7 +45,7 @@ ARGUMENTS = """
 """
 
 
-def constructor(spec: ResidualSpec, summary: str):
+def constructor(spec: NetworkSpec, summary: str):
     """Make the public function that builds `spec`, with its real signature and help."""
 
     def construct(
@@ -67,7 +67,7 @@ def constructor(spec: ResidualSpec, summary: str):
     ) -> ImageModel:
         chosen = spec.customise(variant, ratio, attention, conv, placement, stages)
         return build_model(
-            lambda images: residual_trunk(images, chosen),
+            chosen.trunk,
             include_top=include_top,
             weights=weights,
             input_tensor=input_tensor,
@@ -78,6 +78,7 @@ def constructor(spec: ResidualSpec, summary: str):
             name=spec.name.lower() if name is None else name,
             preprocess=chosen.preprocess,
             default_size=chosen.size,
+            dropout=chosen.dropout,
         )
 
     return _published(construct, spec, summary, ARGUMENTS)
@@ -88,7 +89,7 @@ Arguments = ParamSpec("Arguments")
 
 def constructor_by_depth(
     construct_like: Callable[Arguments, ImageModel],
-    make_spec: Callable[[int], ResidualSpec],
+    make_spec: Callable[[int], NetworkSpec],
     depth: int,
     name: str,
     summary: str,

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from . import resnet, resnet_cifar
+from . import resnet, resnet_cifar, resnext, senet
 from .image_model import ImageModel
 
-FAMILIES = (resnet, resnet_cifar)
+FAMILIES = (resnet, resnext, senet, resnet_cifar)
 
 MODELS: dict[str, Callable[..., ImageModel]] = {
     name: constructor

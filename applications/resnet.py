@@ -9,16 +9,22 @@ References:
 
 Variants: "original" is what the authors released in Caffe (stride in a bottleneck's
 first 1x1, a stem pool without padding); "v1.5" strides in the 3x3, as PyTorch's
-networks do. The first of a row is its default: the one with the best published weights.
+networks do; "keras" is the graph of keras.applications' ResNets, whose weights it can
+take. The first of a row is its default: the one with the best published weights.
+
+"D" networks have a stem of three 3x3 convolutions and a shortcut that averages before it
+projects (https://arxiv.org/abs/1812.01187); in "T" networks the stem grows step by step.
 """
 
 from .constructor import constructor
 from .preprocessing import IMAGENET, decode_predictions
-from .residual import ResidualSpec, Variant
+from .residual import DEEP, TIERED, ResidualSpec
+from .spec import Variant
 
 BASIC, BOTTLENECK = "basic", "bottleneck"
 ORIGINAL = {"stride_in": "1x1", "stem_pool": "ceil"}
 ORIGINAL_BASIC = {"stem_pool": "ceil", "inner_activation": "relu"}
+KERAS = {"stride_in": "1x1", "stem_pool": "pad"}
 ROUNDED = {"attention_options": {"divisor": 8}}  # timm: multiples of 8
 SK = {"conv": "sk", "groups": 32, "group_width": 4}
 SPLIT = {"split_input": True, "ratio": 8, "divisor": 16, "min_width": 16}
@@ -38,28 +44,35 @@ _ROWS = (
                  variants={"v1.5": Variant(44_549_160, 7.8014)}),
     ResidualSpec("ResNet152", BOTTLENECK, (3, 8, 36, 3),
                  variants={"v1.5": Variant(60_192_808, 11.5136)}),
-    ResidualSpec("SEResNet18", BASIC, (2, 2, 2, 2), "se",
+    ResidualSpec("SEResNet18", BASIC, (2, 2, 2, 2), attention="se",
                  variants={"original": Variant(11_778_592, 1.8142, ORIGINAL_BASIC),
                            "v1.5": Variant(11_779_624, 1.8142, ROUNDED)}),
-    ResidualSpec("SEResNet34", BASIC, (3, 4, 6, 3), "se",
+    ResidualSpec("SEResNet34", BASIC, (3, 4, 6, 3), attention="se",
                  variants={"original": Variant(21_958_868, 3.6639, ORIGINAL_BASIC),
                            "v1.5": Variant(21_960_416, 3.6639, ROUNDED)}),
-    ResidualSpec("SEResNet50", BOTTLENECK, (3, 4, 6, 3), "se",
+    ResidualSpec("SEResNet50", BOTTLENECK, (3, 4, 6, 3), attention="se",
                  variants={"v1.5": Variant(28_088_024, 4.0917, ROUNDED),
-                           "original": Variant(28_088_024, 3.8605, ORIGINAL)}),
-    ResidualSpec("SEResNet101", BOTTLENECK, (3, 4, 23, 3), "se",
+                           "original": Variant(28_088_024, 3.8605, ORIGINAL),
+                           "keras": Variant(28_088_024, 3.8605, KERAS)}),
+    ResidualSpec("SEResNet101", BOTTLENECK, (3, 4, 23, 3), attention="se",
                  variants={"original": Variant(49_326_872, 7.5749, ORIGINAL),
-                           "v1.5": Variant(49_326_872, 7.8061, ROUNDED)}),
-    ResidualSpec("SEResNet152", BOTTLENECK, (3, 8, 36, 3), "se",
+                           "v1.5": Variant(49_326_872, 7.8061, ROUNDED),
+                           "keras": Variant(49_326_872, 7.5749, KERAS)}),
+    ResidualSpec("SEResNet152", BOTTLENECK, (3, 8, 36, 3), attention="se",
                  variants={"original": Variant(66_821_848, 11.2890, ORIGINAL),
-                           "v1.5": Variant(66_821_848, 11.5202, ROUNDED)}),
-    ResidualSpec("CBAMResNet18", BASIC, (2, 2, 2, 2), "cbam",
+                           "v1.5": Variant(66_821_848, 11.5202, ROUNDED),
+                           "keras": Variant(66_821_848, 11.2890, KERAS)}),
+    ResidualSpec("SEResNet50T", BOTTLENECK, (3, 4, 6, 3), attention="se", **DEEP, **TIERED,
+                 variants={"v1.5": Variant(28_104_720, 4.2997, ROUNDED)}),
+    ResidualSpec("SEResNet152D", BOTTLENECK, (3, 8, 36, 3), attention="se", **DEEP,
+                 variants={"v1.5": Variant(66_841_080, 11.7598, ROUNDED)}),
+    ResidualSpec("CBAMResNet18", BASIC, (2, 2, 2, 2), attention="cbam",
                  variants={"v1.5": Variant(11_779_392, 1.8151)}),
-    ResidualSpec("CBAMResNet34", BASIC, (3, 4, 6, 3), "cbam",
+    ResidualSpec("CBAMResNet34", BASIC, (3, 4, 6, 3), attention="cbam",
                  variants={"v1.5": Variant(21_960_468, 3.6654)}),
-    ResidualSpec("CBAMResNet50", BOTTLENECK, (3, 4, 6, 3), "cbam",
+    ResidualSpec("CBAMResNet50", BOTTLENECK, (3, 4, 6, 3), attention="cbam",
                  variants={"v1.5": Variant(28_089_624, 4.0956)}),
-    ResidualSpec("CBAMResNet101", BOTTLENECK, (3, 4, 23, 3), "cbam",
+    ResidualSpec("CBAMResNet101", BOTTLENECK, (3, 4, 23, 3), attention="cbam",
                  variants={"v1.5": Variant(49_330_172, 7.8126)}),
     ResidualSpec("SKNet26", BOTTLENECK, (2, 2, 2, 2), **SK,
                  variants={"v1.5": Variant(16_746_408, 2.5869)}),
@@ -88,6 +101,8 @@ SEResNet34 = constructor(SPECS["SEResNet34"], "SE-ResNet-34: ResNet-34 with chan
 SEResNet50 = constructor(SPECS["SEResNet50"], "SE-ResNet-50 (Hu et al., table 1).")
 SEResNet101 = constructor(SPECS["SEResNet101"], "SE-ResNet-101 (Hu et al., table 2).")
 SEResNet152 = constructor(SPECS["SEResNet152"], "SE-ResNet-152 (Hu et al., table 2).")
+SEResNet50T = constructor(SPECS["SEResNet50T"], "SE-ResNet-50-T: a tiered stem (timm).")
+SEResNet152D = constructor(SPECS["SEResNet152D"], "SE-ResNet-152-D: a deep stem (timm).")
 CBAMResNet18 = constructor(SPECS["CBAMResNet18"], "CBAM-ResNet-18 (Woo et al., table 4).")
 CBAMResNet34 = constructor(SPECS["CBAMResNet34"], "CBAM-ResNet-34 (Woo et al., table 4).")
 CBAMResNet50 = constructor(SPECS["CBAMResNet50"], "CBAM-ResNet-50 (Woo et al., table 4).")

@@ -8,7 +8,8 @@ References:
 
 from .constructor import constructor, constructor_by_depth
 from .preprocessing import CIFAR10
-from .residual import ResidualSpec, Variant
+from .residual import ResidualSpec
+from .spec import Variant
 
 SMALL = {
     "widths": (16, 32, 64),
@@ -30,7 +31,7 @@ def _resnet(depth: int, prefix: str = "", attention: str | None = None) -> Resid
         f"{prefix}ResNet{depth}CIFAR",
         "basic",
         ((depth - 2) // 6,) * 3,
-        attention,
+        attention=attention,
         conv_options={"groups": 16},  # for conv="sk": the narrowest stage has 16 channels
         variants={"v1.5": Variant(*FIGURES[prefix].get(depth, (0, 0)))},
         **SMALL,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import resnet
+from . import resnet, resnext, senet
 from .image_model import ImageModel
 
 Rules = tuple[tuple[str, str | Callable], ...]
@@ -24,15 +24,22 @@ VARIABLES: Rules = (
     (r"/moving_variance$", ".running_var"),
 )
 RESIDUAL: Rules = (
-    (r"^stem_conv", "conv1"),
-    (r"^stem_norm", "bn1"),
+    (r"^stem_conv/", "conv1/"),
+    (r"^stem_norm/", "bn1/"),
     (r"^stage(\d)_block(\d+)_", lambda m: f"layer{int(m[1]) - 1}.{int(m[2]) - 1}."),
     (r"shortcut_conv", "downsample.0"),
     (r"shortcut_norm", "downsample.1"),
-    (r"norm(\d)/", r"bn\1/"),
+    (r"(layer.*\.)norm(\d)/", r"\1bn\2/"),
     (r"^predictions", "fc"),
 )
+AVERAGE_SHORTCUT: Rules = (
+    (r"shortcut_conv", "downsample.1"),
+    (r"shortcut_norm", "downsample.2"),
+)
 TIMM: Rules = (
+    (r"^stem_conv(\d)", lambda m: f"conv1.{3 * int(m[1]) - 3}"),
+    (r"^stem_norm3", "bn1"),
+    (r"^stem_norm(\d)", lambda m: f"conv1.{3 * int(m[1]) - 2}"),
     *RESIDUAL,
     (r"tail/gate/reduce", "se.fc1"),
     (r"tail/gate/expand", "se.fc2"),
@@ -40,6 +47,8 @@ TIMM: Rules = (
 CADENE: Rules = (
     *RESIDUAL,
     (r"^(conv1|bn1)", r"layer0.\1"),
+    (r"^stem_conv(\d)", r"layer0.conv\1"),
+    (r"^stem_norm(\d)", r"layer0.bn\1"),
     (r"tail/gate/reduce", "se_module.fc1"),
     (r"tail/gate/expand", "se_module.fc2"),
     (r"^fc", "last_linear"),
@@ -68,30 +77,51 @@ class Architecture:
     """A network under the name that its checkpoints use."""
 
     constructor: Callable[..., ImageModel]
-    variant: str
     rules: Rules
+    variant: str = "v1.5"
 
     @property
     def layout(self) -> Rules:
         """From the paths of our weights to the keys of the checkpoint."""
-        last = {"basic": 2, "bottleneck": 3}[self.constructor.spec.block]
-        return ((r"tail/norm/", f"norm{last}/"), *self.rules, *VARIABLES)
+        spec = self.constructor.spec
+        last_norm = {"basic": "norm2", "bottleneck": "norm3"}[spec.block]
+        shortcut = AVERAGE_SHORTCUT if spec.shortcut == "average" else ()
+        return ((r"tail/norm/", f"{last_norm}/"), *shortcut, *self.rules, *VARIABLES)
 
 
-def _architectures(prefix, constructor_prefix, depths, variant, rules):
+def _by_depth(prefix, family, depths, rules, variant="v1.5", suffix=""):
+    """The architectures PREFIX50SUFFIX, ... of one family."""
+    module, name = family
     return {
-        f"{prefix}{n}": Architecture(getattr(resnet, f"{constructor_prefix}{n}"), variant, rules)
-        for n in depths
+        f"{prefix}{depth}{suffix}": Architecture(getattr(module, f"{name}{depth}"), rules, variant)
+        for depth in depths
     }
 
 
+RESNET, SE_RESNET = (resnet, "ResNet"), (resnet, "SEResNet")
+SE_RESNEXT = (resnext, "SEResNeXt")
+DEPTHS = (18, 34, 50, 101, 152)
+
 ARCHITECTURES = {
-    **_architectures("resnet", "ResNet", (18, 34, 50, 101, 152), "v1.5", RESIDUAL),
-    **_architectures("seresnet", "SEResNet", (18, 34, 50, 101, 152), "v1.5", TIMM),
-    **_architectures("legacy_seresnet", "SEResNet", (18, 34, 50, 101, 152), "original", CADENE),
-    **_architectures("cbam_resnet", "CBAMResNet", (18, 34, 50, 101), "v1.5", CBAM),
-    **_architectures("skresnet", "SKResNet", (18, 34), "v1.5", SELECTIVE_KERNEL),
-    "skresnext50_32x4d": Architecture(resnet.SKNet50, "v1.5", SELECTIVE_KERNEL),
+    **_by_depth("resnet", RESNET, DEPTHS, RESIDUAL),
+    **_by_depth("seresnet", SE_RESNET, DEPTHS, TIMM),
+    "seresnet50t": Architecture(resnet.SEResNet50T, TIMM),
+    "seresnet152d": Architecture(resnet.SEResNet152D, TIMM),
+    **_by_depth("legacy_seresnet", SE_RESNET, DEPTHS, CADENE, "original"),
+    **_by_depth("resnext", (resnext, "ResNeXt"), (50, 101), RESIDUAL, suffix="_32x4d"),
+    **_by_depth("seresnext", SE_RESNEXT, (26, 50, 101), TIMM, suffix="_32x4d"),
+    "seresnext26d_32x4d": Architecture(resnext.SEResNeXt26D, TIMM),
+    "seresnext26t_32x4d": Architecture(resnext.SEResNeXt26T, TIMM),
+    "seresnext101_64x4d": Architecture(resnext.SEResNeXt101_64x4d, TIMM),
+    "seresnext101_32x8d": Architecture(resnext.SEResNeXt101_32x8d, TIMM),
+    "seresnext101d_32x8d": Architecture(resnext.SEResNeXt101D_32x8d, TIMM),
+    **_by_depth("legacy_seresnext", SE_RESNEXT, (26, 50, 101), CADENE, "original", "_32x4d"),
+    "senet154": Architecture(senet.SENet154, TIMM, "gluon"),
+    "legacy_senet154": Architecture(senet.SENet154, CADENE, "original"),
+    **_by_depth("cbam_resnet", (resnet, "CBAMResNet"), (18, 34, 50, 101), CBAM),
+    "cbam_resnext50": Architecture(resnext.CBAMResNeXt50, CBAM),
+    **_by_depth("skresnet", (resnet, "SKResNet"), (18, 34), SELECTIVE_KERNEL),
+    "skresnext50_32x4d": Architecture(resnet.SKNet50, SELECTIVE_KERNEL),
 }
 
 
@@ -129,7 +159,7 @@ def from_state_dict(
 
 def load_state_dict(model: ImageModel, state_dict: Mapping[str, np.ndarray], layout: Rules):
     """Assign a state dict to a model's weights; nothing changes unless everything fits."""
-    variables = {state_dict_key(v.path, layout): v for v in model.variables}
+    variables = {state_dict_key(v.path, layout): v for v in model.weights}
     entries = {k: v for k, v in state_dict.items() if not k.endswith("num_batches_tracked")}
     problems = [f"missing: {key}" for key in variables if key not in entries]
     problems += [f"left over: {key}" for key in entries if key not in variables]

@@ -11,7 +11,7 @@ import pytest
 
 from keras_se import applications
 from keras_se.applications import ResNet18, ResNetCIFAR, SEResNet18, SEResNetCIFAR
-from keras_se.applications.residual import PLACEMENTS
+from keras_se.applications.residual import ResidualSpec
 from keras_se.layers import CONVS, GATES, SqueezeExcite
 
 SMALL = {"input_shape": (32, 32, 3), "classes": 5}
@@ -39,7 +39,7 @@ def test_every_convolution_fits_every_block(conv):
         assert len(replaced) == (9 if network is ResNetCIFAR else 3)
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("placement", ResidualSpec.PLACEMENTS)
 @pytest.mark.parametrize("network", [SEResNet18, applications.SEResNet50])
 def test_placements(network, placement):
     model = network(**SMALL, placement=placement, stages=(2,))
@@ -51,7 +51,7 @@ def test_placements(network, placement):
 
 def test_placements_are_different_networks():
     outputs = []
-    for placement in PLACEMENTS:
+    for placement in ResidualSpec.PLACEMENTS:
         keras.utils.set_random_seed(1)
         model = SEResNetCIFAR(**SMALL, placement=placement)
         outputs.append(np.asarray(model(images())))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_se.applications import from_state_dict
-from keras_se.applications.state_dict import ARCHITECTURES
+from keras_se.applications.state_dict import ARCHITECTURES, state_dict_key
 
 FOLDER = Path(__file__).with_name("parity")
 REFERENCE = json.loads((FOLDER / "reference.json").read_text())
@@ -70,3 +70,26 @@ def test_counters_are_ignored_and_misfits_listed():
 def test_unknown_architecture_lists_the_known_ones():
     with pytest.raises(ValueError, match="legacy_seresnet50"):
         from_state_dict("seresnet51", {})
+
+
+# Trainable parameters of timm 1.0.31 and of the authors' CBAM; keys by layer1.0's names.
+KEYS = {
+    "resnet50": "layer4.2.bn3.running_var",
+    "seresnet152d": "layer2.0.downsample.2.weight",
+    "seresnext26t_32x4d": "conv1.4.running_mean",
+    "legacy_seresnet34": "layer1.0.se_module.fc1.weight",
+    "legacy_seresnext50_32x4d": "layer0.conv1.weight",
+    "senet154": "conv1.6.weight",
+    "skresnet34": "layer4.2.conv1.attn.fc_reduce.weight",
+    "cbam_resnet18": "layer1.0.cbam.SpatialGate.spatial.bn.bias",
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_keys_of_further_architectures(name):
+    entry = ARCHITECTURES[name]
+    model = entry.constructor(variant=entry.variant, input_shape=(32, 32, 3))
+    keys = [state_dict_key(weight.path, entry.layout) for weight in model.weights]
+    assert KEYS[name] in keys
+    assert len(set(keys)) == len(keys)
+    assert not [key for key in keys if "/" in key]

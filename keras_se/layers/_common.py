@@ -1,5 +1,7 @@
 """What the attention layers share: argument checks, the reduced width, safe means."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -15,7 +17,7 @@ def check_choice(argument: str, value, choices):
 
 def check_count(argument: str, value, minimum: int = 1) -> int:
     """Return `value` if it is a whole number of at least `minimum`."""
-    if isinstance(value, bool) or int(value) != value or value < minimum:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
         raise ValueError(
             f"`{argument}` must be a whole number of at least {minimum}. "
             f"Received: {argument}={value!r}"
@@ -50,6 +52,26 @@ def check_feature_map(layer: keras.layers.Layer, input_shape) -> int:
             f"channels) with a known number of channels. Received: input_shape={input_shape}"
         )
     return input_shape[-1]
+
+
+def check_sizes(argument: str, values) -> tuple[int, ...]:
+    """Return a list of positive odd numbers as a tuple."""
+    if not isinstance(values, list | tuple) or not values:
+        raise ValueError(
+            f"`{argument}` must be a tuple of odd numbers. Received: {argument}={values!r}"
+        )
+    return tuple(check_odd(argument, value) for value in values)
+
+
+def fresh(initializer):
+    """A copy of an initializer that draws numbers of its own.
+
+    An initializer without a seed repeats its draw for equal shapes: kernels that shared
+    one object would start equal.
+    """
+    if isinstance(initializer, keras.initializers.Initializer):
+        return initializer.clone()
+    return initializer
 
 
 def reduced_width(channels: int, ratio: int, divisor: int = 1, minimum: int = 1) -> int:

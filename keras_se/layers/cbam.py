@@ -31,8 +31,8 @@ class CBAM(keras.layers.Layer):
     Raises:
         ValueError: as `ChannelAttention` and `SpatialAttention`, and when both are left out.
 
-    >>> CBAM(ratio=4)(keras.ops.ones((1, 7, 7, 16))).shape
-    TensorShape([1, 7, 7, 16])
+    >>> tuple(CBAM(ratio=4)(keras.ops.ones((1, 7, 7, 16))).shape)
+    (1, 7, 7, 16)
     """
 
     def __init__(

@@ -7,7 +7,14 @@ import keras
 from keras import ops
 
 from ..lowering import add_layer
-from ._common import check_channels_last, check_count, check_feature_map, mean, reduced_width
+from ._common import (
+    check_channels_last,
+    check_count,
+    check_feature_map,
+    fresh,
+    mean,
+    reduced_width,
+)
 from ._pointwise import lower_pointwise
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
@@ -38,8 +45,8 @@ class ChannelAttention(keras.layers.Layer):
         ValueError: for ratio < 1 or > channels, an unknown gate, an input of another
             rank or with unknown channels, or a channels-first data format.
 
-    >>> ChannelAttention(ratio=4)(keras.ops.ones((1, 7, 7, 16))).shape
-    TensorShape([1, 7, 7, 16])
+    >>> tuple(ChannelAttention(ratio=4)(keras.ops.ones((1, 7, 7, 16))).shape)
+    (1, 7, 7, 16)
     """
 
     def __init__(
@@ -65,15 +72,20 @@ class ChannelAttention(keras.layers.Layer):
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
         width = reduced_width(channels, self.ratio, self.divisor)
-        shared = {
-            "use_bias": self.use_bias,
-            "kernel_initializer": self.kernel_initializer,
-            "dtype": self.dtype_policy,
-        }
-        self.reduce = keras.layers.Dense(width, self.activation, name="reduce", **shared)
+        self.reduce = self._dense(width, "reduce", self.activation)
         self.reduce.build((None, channels))
-        self.expand = keras.layers.Dense(channels, name="expand", **shared)
+        self.expand = self._dense(channels, "expand")
         self.expand.build((None, width))
+
+    def _dense(self, units, name, activation=None):
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            use_bias=self.use_bias,
+            kernel_initializer=fresh(self.kernel_initializer),
+            dtype=self.dtype_policy,
+            name=name,
+        )
 
     def excite(self, inputs):
         """Gates of a feature map: (batch, 1, 1, channels)."""

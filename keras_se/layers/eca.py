@@ -33,8 +33,8 @@ class EfficientChannelAttention(keras.layers.Layer):
         ValueError: for an even kernel size, an unknown gate, an input of another rank or
             with unknown channels, or a channels-first data format.
 
-    >>> EfficientChannelAttention()(keras.ops.ones((1, 7, 7, 16))).shape
-    TensorShape([1, 7, 7, 16])
+    >>> tuple(EfficientChannelAttention()(keras.ops.ones((1, 7, 7, 16))).shape)
+    (1, 7, 7, 16)
     """
 
     def __init__(
@@ -46,7 +46,9 @@ class EfficientChannelAttention(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_channels_last(self, data_format)
-        self.kernel_size = kernel_size and check_odd("kernel_size", kernel_size)
+        if kernel_size is not None:
+            check_odd("kernel_size", kernel_size)
+        self.kernel_size = kernel_size
         self.gate = check_gate(gate)
 
     def build(self, input_shape):

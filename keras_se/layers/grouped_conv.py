@@ -5,9 +5,10 @@ import functools
 import keras
 from keras import ops
 
-from ._common import check_channels_last
+from ..lowering import add_layer
+from ._common import check_channels_last, check_feature_map
 
-CHUNK = 64  # channels per dense convolution on a CPU: the fastest of 16, 32, 64 and 128
+CHUNK = 16  # channels per dense convolution on a CPU: the fastest, benchmarks/grouped_conv.py
 
 
 @functools.cache
@@ -43,7 +44,7 @@ class GroupedConv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` whose `groups` are fast on a CPU, forwards and backwards.
 
     The same arguments, weights and results. On TensorFlow's and JAX's CPU the groups
-    are gathered into dense convolutions of about 64 channels with block-diagonal
+    are gathered into dense convolutions of about 16 channels with block-diagonal
     kernels; elsewhere, and in a converted file, it is one native grouped convolution.
     It extends Conv2D at the point that Keras offers for it, `convolution_op`.
 
@@ -56,13 +57,29 @@ class GroupedConv2D(keras.layers.Conv2D):
     Raises:
         ValueError: as `keras.layers.Conv2D`, and for a channels-first data format.
 
-    >>> GroupedConv2D(32, 3, groups=8, padding="same")(keras.ops.ones((1, 7, 7, 16))).shape
-    TensorShape([1, 7, 7, 32])
+    >>> tuple(GroupedConv2D(32, 3, groups=8, padding="same")(keras.ops.ones((1, 7, 7, 16))).shape)
+    (1, 7, 7, 32)
     """
 
-    def __init__(self, filters, kernel_size, data_format=None, **kwargs):
-        super().__init__(filters, kernel_size, data_format=data_format, **kwargs)
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=(1, 1),
+        padding="valid",
+        data_format=None,
+        dilation_rate=(1, 1),
+        groups=1,
+        **kwargs,
+    ):
         check_channels_last(self, data_format)
+        super().__init__(
+            filters, kernel_size, strides, padding, data_format, dilation_rate, groups, **kwargs
+        )
+
+    def build(self, input_shape):
+        check_feature_map(self, input_shape)
+        super().build(input_shape)
 
     def convolution_op(self, inputs, kernel):
         if self.groups == 1 or _native():
@@ -92,7 +109,5 @@ class GroupedConv2D(keras.layers.Conv2D):
 
 def lower_conv(conv: keras.layers.Conv2D, inputs, name: str, **changes):
     """Build the float32 `keras.layers.Conv2D` with the weights of `conv`."""
-    from ..lowering import add_layer
-
     config = conv.get_config() | {"name": name, "dtype": "float32"} | changes
     return add_layer(keras.layers.Conv2D.from_config(config), inputs, conv.get_weights())

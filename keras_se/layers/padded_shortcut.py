@@ -26,8 +26,8 @@ class PaddedShortcut(keras.layers.Layer):
     Raises:
         ValueError: for fewer filters than input channels, or another rank.
 
-    >>> PaddedShortcut(32, strides=2)(keras.ops.ones((1, 7, 7, 16))).shape
-    TensorShape([1, 4, 4, 32])
+    >>> tuple(PaddedShortcut(32, strides=2)(keras.ops.ones((1, 7, 7, 16))).shape)
+    (1, 4, 4, 32)
     """
 
     def __init__(self, filters: int, strides: int = 1, data_format: str | None = None, **kwargs):

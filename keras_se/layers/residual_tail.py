@@ -3,7 +3,7 @@
 import keras
 
 from ..lowering import lower_layer
-from ._common import check_channels_last
+from ._common import check_channels_last, check_feature_map
 
 
 @keras.saving.register_keras_serializable("keras_se")
@@ -30,11 +30,12 @@ class ResidualTail(keras.layers.Layer):
         A tensor of the shape and dtype of the residual.
 
     Raises:
-        ValueError: if the inputs are not a pair of equal shapes.
+        ValueError: for a gate that is no layer, inputs that are not a pair of equal shapes,
+            another rank or unknown channels, or a channels-first data format.
 
     >>> x = keras.ops.ones((1, 7, 7, 16))
-    >>> ResidualTail()([x, x]).shape
-    TensorShape([1, 7, 7, 16])
+    >>> tuple(ResidualTail()([x, x]).shape)
+    (1, 7, 7, 16)
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class ResidualTail(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_channels_last(self, data_format)
+        if not isinstance(gate, keras.layers.Layer | None):
+            raise ValueError(f"`gate` must be a layer or None. Received: gate={gate!r}")
         self.gate = gate
         self.activation = keras.activations.get(activation)
         self.inner_activation = keras.activations.get(inner_activation)
@@ -61,6 +64,7 @@ class ResidualTail(keras.layers.Layer):
                 f"ResidualTail '{self.name}' needs a residual and a shortcut of equal shape. "
                 f"Received: input_shape={input_shape}"
             )
+        check_feature_map(self, input_shape[0])
         self.norm = keras.layers.BatchNormalization(
             epsilon=self.epsilon, momentum=self.momentum, dtype=self.dtype_policy, name="norm"
         )

@@ -9,7 +9,8 @@ from ._common import (
     check_channels_last,
     check_count,
     check_feature_map,
-    check_odd,
+    check_sizes,
+    fresh,
     mean,
     reduced_width,
 )
@@ -70,8 +71,8 @@ class SelectiveKernelConv2D(keras.layers.Layer):
             with unknown channels, or a channels-first data format.
 
     >>> layer = SelectiveKernelConv2D(32, groups=8, strides=2)
-    >>> layer(keras.ops.ones((1, 7, 7, 16))).shape
-    TensorShape([1, 4, 4, 32])
+    >>> tuple(layer(keras.ops.ones((1, 7, 7, 16))).shape)
+    (1, 4, 4, 32)
     """
 
     def __init__(
@@ -109,14 +110,14 @@ class SelectiveKernelConv2D(keras.layers.Layer):
                 f"Received: filters={filters}, groups={groups}"
             )
         self.strides = strides
-        self.kernel_sizes = kernel_sizes and tuple(
-            check_odd("kernel_sizes", k) for k in kernel_sizes
-        )
-        if self.kernel_sizes and len(self.kernel_sizes) != branches:
+        if kernel_sizes is not None:
+            kernel_sizes = check_sizes("kernel_sizes", kernel_sizes)
+        if kernel_sizes and len(kernel_sizes) != branches:
             raise ValueError(
                 f"`kernel_sizes` needs one size per branch. "
                 f"Received: kernel_sizes={kernel_sizes}, branches={branches}"
             )
+        self.kernel_sizes = kernel_sizes
         self.split_input = split_input
         self.activation = keras.activations.get(activation)
         self.epsilon = epsilon
@@ -169,7 +170,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
             groups=self.groups,
             padding="valid" if shape.pad else "same",
             use_bias=False,
-            kernel_initializer=self.kernel_initializer,
+            kernel_initializer=fresh(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
             dtype=self.dtype_policy,
             name=f"conv{index}",
@@ -184,7 +185,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         return keras.layers.Dense(
             units,
             use_bias=False,
-            kernel_initializer=self.kernel_initializer,
+            kernel_initializer=fresh(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
             dtype=self.dtype_policy,
             name=name,

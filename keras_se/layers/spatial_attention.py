@@ -39,8 +39,8 @@ class SpatialAttention(keras.layers.Layer):
         ValueError: for an even kernel size, an unknown gate, an input of another rank
             or with unknown channels, or a channels-first data format.
 
-    >>> SpatialAttention()(keras.ops.ones((1, 7, 7, 16))).shape
-    TensorShape([1, 7, 7, 16])
+    >>> tuple(SpatialAttention()(keras.ops.ones((1, 7, 7, 16))).shape)
+    (1, 7, 7, 16)
     """
 
     def __init__(

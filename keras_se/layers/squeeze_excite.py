@@ -9,6 +9,7 @@ from ._common import (
     check_choice,
     check_count,
     check_feature_map,
+    fresh,
     mean,
     reduced_width,
 )
@@ -52,8 +53,8 @@ class SqueezeExcite(keras.layers.Layer):
             an input that is not (batch, height, width, known channels), or
             a channels-first data format.
 
-    >>> SqueezeExcite(ratio=4)(keras.ops.ones((1, 7, 7, 16))).shape
-    TensorShape([1, 7, 7, 16])
+    >>> tuple(SqueezeExcite(ratio=4)(keras.ops.ones((1, 7, 7, 16))).shape)
+    (1, 7, 7, 16)
     """
 
     def __init__(
@@ -83,9 +84,9 @@ class SqueezeExcite(keras.layers.Layer):
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
         width = reduced_width(channels, self.ratio, self.divisor)
-        self.reduce = self._dense(width, "reduce", self.activation, self.kernel_initializer)
+        self.reduce = self._dense(width, "reduce", self.activation, fresh(self.kernel_initializer))
         self.reduce.build((None, channels))
-        last = "zeros" if self.gate == "sigmoid2" else self.kernel_initializer
+        last = "zeros" if self.gate == "sigmoid2" else fresh(self.kernel_initializer)
         self.expand = self._dense(channels, "expand", None, last)
         self.expand.build((None, width))
 
@@ -94,7 +95,7 @@ class SqueezeExcite(keras.layers.Layer):
             units,
             activation=activation,
             use_bias=self.use_bias,
-            kernel_initializer=keras.initializers.get(initializer),
+            kernel_initializer=initializer,
             kernel_regularizer=self.kernel_regularizer,
             dtype=self.dtype_policy,
             name=name,

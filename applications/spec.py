@@ -1,0 +1,131 @@
+"""What every network's specification holds, and how a caller's choices change it."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
+
+from ..layers import CONVS, GATES
+from .preprocessing import IMAGENET, Preprocessing
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One published form of a network, with what can be recomputed from it."""
+
+    parameters: int  # trainable, with the usual number of classes
+    gmacs: float  # 1e9 multiply-accumulates of one picture of the usual size
+    changes: Mapping = field(default_factory=dict)  # fields of the specification
+
+
+@dataclass(frozen=True)
+class NetworkSpec(ABC):
+    """One network; each field is a fact of the paper or of the released code.
+
+    A family subclasses it with its own facts and its `trunk`.
+    """
+
+    PLACEMENTS: ClassVar[tuple[str, ...]] = ("standard",)  # where a gate can sit
+    TAKES_CONV: ClassVar[bool] = False  # whether a layer of CONVS can replace a 3x3
+
+    name: str
+    attention: str | Callable | None = field(default=None, kw_only=True)  # a name in GATES
+    attention_options: Mapping = field(default_factory=dict, kw_only=True)
+    conv: str | None = field(default=None, kw_only=True)  # a name in CONVS
+    conv_options: Mapping = field(default_factory=dict, kw_only=True)
+    placement: str = field(default="standard", kw_only=True)
+    stages: tuple[int, ...] = field(default=(), kw_only=True)  # with attention; () is all
+    variants: Mapping[str, Variant] = field(default_factory=dict, kw_only=True)
+    preprocess: Preprocessing = field(default=IMAGENET, kw_only=True)
+    size: int = field(default=224, kw_only=True)  # of the usual picture, in pixels
+    classes: int = field(default=1000, kw_only=True)
+    dropout: float = field(default=0.0, kw_only=True)  # before the classifier
+
+    @abstractmethod
+    def trunk(self, images):
+        """Map symbolic images (b, h, w, c) to the last feature map."""
+
+    @property
+    def every_stage(self) -> tuple[int, ...]:
+        """The stages that can have attention, numbered as in the papers."""
+        return ()
+
+    def gate(self, name: str):
+        """Make the network's gate as a layer called `name`."""
+        make = GATES[self.attention] if isinstance(self.attention, str) else self.attention
+        return make(name=name, **self.attention_options)
+
+    def customise(
+        self,
+        variant: str | None = None,
+        ratio: int | None = None,
+        attention: str | Callable | None = "default",
+        conv: str | None = "default",
+        placement: str = "standard",
+        stages: tuple[int, ...] | None = None,
+    ) -> Self:
+        """This network with a caller's choices; "default" and None keep its own.
+
+        Raises:
+            ValueError: for a choice that this network does not offer.
+        """
+        variant = next(iter(self.variants)) if variant is None else variant
+        check_name("variant", variant, self.variants)
+        spec = replace(self, **self.variants[variant].changes)
+        spec = spec._with_attention(attention)._with_conv(conv)._with_ratio(ratio)
+        every = self.every_stage
+        if stages is not None and not set(stages) <= set(every):
+            raise ValueError(f"`stages` must be among {every}. Received: stages={stages}")
+        return replace(
+            spec,
+            placement=check_name("placement", placement, self.PLACEMENTS),
+            stages=spec.stages or every if stages is None else tuple(stages),
+        )
+
+    def _with_attention(self, attention) -> Self:
+        if attention in ("default", self.attention):
+            return self
+        if isinstance(attention, str):
+            check_name("attention", attention, GATES)
+        elif attention is not None and not callable(attention):
+            raise ValueError(
+                "`attention` must be a name, None, or a callable that makes a layer. "
+                f"Received: attention={attention!r}"
+            )
+        return replace(self, attention=attention, attention_options={})
+
+    def _with_conv(self, conv) -> Self:
+        if conv in ("default", self.conv):
+            return self
+        if conv is not None:
+            check_name("conv", conv, CONVS if self.TAKES_CONV else {})
+        return replace(self, conv=conv, conv_options={} if self.conv else self.conv_options)
+
+    def _with_ratio(self, ratio) -> Self:
+        if ratio is None:
+            return self
+        changes = {}
+        if isinstance(self.attention, str) and _takes_ratio(GATES[self.attention]):
+            changes["attention_options"] = {**self.attention_options, "ratio": ratio}
+        if self.conv is not None and _takes_ratio(CONVS[self.conv]):
+            changes["conv_options"] = {**self.conv_options, "ratio": ratio}
+        if not changes:
+            raise ValueError(
+                f"Nothing in this network has a reduction ratio. Received: ratio={ratio}, "
+                f"attention={self.attention!r}, conv={self.conv!r}"
+            )
+        return replace(self, **changes)
+
+
+def check_name(argument: str, value, valid):
+    """Return `value` if it is one of `valid`; otherwise list them."""
+    if value not in valid:
+        raise ValueError(
+            f"Unknown {argument}; expected one of {list(valid)}. Received: {argument}={value!r}"
+        )
+    return value
+
+
+def _takes_ratio(layer_class) -> bool:
+    return "ratio" in inspect.signature(layer_class).parameters
