@@ -134,7 +134,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
                 f"{' times `branches`' if self.split_input else ''}. Received: "
                 f"channels={channels}, groups={self.groups}, branches={self.branches}"
             )
-        branch_shape = (*input_shape[:-1], channels // shares)
+        branch_shape = (None, None, None, channels // shares)  # padding comes later
         self.convs = [self._conv(i) for i in range(self.branches)]
         self.norms = [self._norm(f"norm{i}") for i in range(self.branches)]
         width = reduced_width(self.filters, self.ratio, self.divisor, self.min_width)
