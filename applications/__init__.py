@@ -6,6 +6,7 @@
 """
 
 from . import resnet, resnet_cifar, resnext, senet
+from .features import features
 from .image_model import ImageModel
 from .preprocessing import Preprocessing, decode_predictions
 from .profile import Profile, profile
@@ -56,6 +57,7 @@ __all__ = [
     "Preprocessing",
     "Profile",
     "decode_predictions",
+    "features",
     "from_state_dict",
     "list_models",
     "profile",

@@ -34,6 +34,9 @@ ARGUMENTS = """
             "identity" on the shortcut, "inner" after the 3x3 convolution.
         stages: stages that get attention, numbered as in the papers from 2.
             None: all of them.
+        output_stride: size of the picture over that of the last feature map, where the
+            network offers it (8, 16, 32): later stages dilate instead of striding, with
+            the same weights. None: as published.
 
     Returns:
         An `ImageModel`: a functional `keras.Model` with `preprocess`. Its input is
@@ -64,8 +67,9 @@ def constructor(spec: NetworkSpec, summary: str):
         conv: str | None = "default",
         placement: str = "standard",
         stages: tuple[int, ...] | None = None,
+        output_stride: int | None = None,
     ) -> ImageModel:
-        chosen = spec.customise(variant, ratio, attention, conv, placement, stages)
+        chosen = spec.customise(variant, ratio, attention, conv, placement, stages, output_stride)
         return build_model(
             chosen.trunk,
             include_top=include_top,

@@ -46,15 +46,26 @@ class ResidualSpec(NetworkSpec):
     def every_stage(self):
         return tuple(range(2, 2 + len(self.depths)))
 
+    @property
+    def output_strides(self):
+        return (1, 2, 4) if self.stem == "3x3" else (8, 16, 32)
+
     def trunk(self, images):
-        """The last feature map: (b, h/32, w/32, c) after a 7x7 or deep stem."""
+        """The last feature map: (b, h/32, w/32, c) after a 7x7 or deep stem.
+
+        Past `output_stride` a stage dilates instead of striding, with the same weights.
+        """
         x = _stem(images, self)
-        for stage, (depth, width) in enumerate(
-            zip(self.depths, self.widths, strict=False), start=2
-        ):
-            for index in range(1, depth + 1):
-                strides = 2 if index == 1 and stage > 2 else 1
-                x = _Block(self, stage, index, width, strides)(x)
+        stride, dilation = (1 if self.stem == "3x3" else 4), 1
+        for stage, depth, width in zip(self.every_stage, self.depths, self.widths, strict=False):
+            shrink = 2 if stage > 2 else 1
+            before = dilation
+            if self.output_stride is not None and stride * shrink > self.output_stride:
+                shrink, dilation = 1, dilation * shrink
+            stride *= shrink
+            x = _Block(self, stage, 1, width, shrink, (before, dilation))(x)
+            for index in range(2, depth + 1):
+                x = _Block(self, stage, index, width, 1, (dilation, dilation))(x)
         return x
 
 
@@ -76,8 +87,10 @@ def _stem(x, spec):
 class _Block:
     """One residual block: makes its layers when called, named after stage and index."""
 
-    def __init__(self, spec, stage, index, width, strides):
+    def __init__(self, spec, stage, index, width, strides, dilations):
         self.spec, self.stage, self.strides = spec, stage, strides
+        self.dilation, self.last_dilation = dilations  # of the first and the last 3x3
+        self.starts_stage = index == 1 and stage > 2
         self.name = f"stage{stage}_block{index}"
         self.filters = width * (4 if spec.block == "bottleneck" else 1)
         self.width = width * spec.group_width // 64 * spec.groups
@@ -96,7 +109,7 @@ class _Block:
 
     def basic(self, x):
         x = self.gate_at("inner", self.spatial_conv(x, self.strides, 1))
-        return _conv(x, self.filters, 3, name=f"{self.name}_conv2")
+        return _conv(x, self.filters, 3, dilation=self.last_dilation, name=f"{self.name}_conv2")
 
     def bottleneck(self, x):
         first, second = (self.strides, 1) if self.spec.stride_in == "1x1" else (1, self.strides)
@@ -113,13 +126,16 @@ class _Block:
             "groups": spec.groups,
             **spec.conv_options,
             **spec.conv_options_by_stage.get(self.stage, {}),
+            **({"dilation": self.dilation} if self.dilation > 1 else {}),
         }
         name = f"{self.name}_conv{index}"
         return CONVS[spec.conv](self.width, strides=strides, name=name, **options)(x)
 
     def conv_norm_act(self, x, size, strides, index, width=None):
         groups = self.spec.groups if size > 1 else 1
-        x = _conv(x, width or self.width, size, strides, groups, f"{self.name}_conv{index}")
+        dilation = self.dilation if size > 1 else 1
+        name = f"{self.name}_conv{index}"
+        x = _conv(x, width or self.width, size, strides, groups, dilation, name)
         return _act(_norm(x, f"{self.name}_norm{index}"), f"{self.name}_act{index}")
 
     def shortcut(self, x):
@@ -128,7 +144,7 @@ class _Block:
         name = f"{self.name}_shortcut"
         if self.spec.shortcut == "padded":
             return PaddedShortcut(self.filters, self.strides, name=name)(x)
-        size, strides = (self.spec.shortcut_size if self.strides > 1 else 1), self.strides
+        size, strides = (self.spec.shortcut_size if self.starts_stage else 1), self.strides
         if self.spec.shortcut == "average" and strides > 1:
             pool = keras.layers.AveragePooling2D(2, 2, padding="same", name=f"{name}_pool")
             x, strides = pool(x), 1
@@ -141,7 +157,7 @@ class _Block:
         return self.spec.gate(f"{self.name}_gate")(x) if self.gated_at(placement) else x
 
 
-def _conv(x, filters, size, strides=1, groups=1, name=None):
+def _conv(x, filters, size, strides=1, groups=1, dilation=1, name=None):
     """A convolution without bias, padded by (size - 1) / 2 on every side as in PyTorch."""
     if strides > 1 and size > 1:
         x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
@@ -151,6 +167,7 @@ def _conv(x, filters, size, strides=1, groups=1, name=None):
         filters,
         size,
         strides=strides,
+        dilation_rate=dilation,
         padding="same" if strides == 1 else "valid",
         use_bias=False,
         kernel_initializer="he_normal",

@@ -41,6 +41,7 @@ class NetworkSpec(ABC):
     size: int = field(default=224, kw_only=True)  # of the usual picture, in pixels
     classes: int = field(default=1000, kw_only=True)
     dropout: float = field(default=0.0, kw_only=True)  # before the classifier
+    output_stride: int | None = field(default=None, kw_only=True)  # None: the network's own
 
     @abstractmethod
     def trunk(self, images):
@@ -49,6 +50,11 @@ class NetworkSpec(ABC):
     @property
     def every_stage(self) -> tuple[int, ...]:
         """The stages that can have attention, numbered as in the papers."""
+        return ()
+
+    @property
+    def output_strides(self) -> tuple[int, ...]:
+        """What `output_stride` can be: reached by dilating instead of striding."""
         return ()
 
     def gate(self, name: str):
@@ -64,6 +70,7 @@ class NetworkSpec(ABC):
         conv: str | None = "default",
         placement: str = "standard",
         stages: tuple[int, ...] | None = None,
+        output_stride: int | None = None,
     ) -> Self:
         """This network with a caller's choices; "default" and None keep its own.
 
@@ -77,8 +84,11 @@ class NetworkSpec(ABC):
         every = self.every_stage
         if stages is not None and not set(stages) <= set(every):
             raise ValueError(f"`stages` must be among {every}. Received: stages={stages}")
+        if output_stride is not None:
+            check_name("output_stride", output_stride, self.output_strides)
         return replace(
             spec,
+            output_stride=output_stride,
             placement=check_name("placement", placement, self.PLACEMENTS),
             stages=spec.stages or every if stages is None else tuple(stages),
         )

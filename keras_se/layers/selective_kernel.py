@@ -46,6 +46,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         min_width: int, L of the paper.
         divisor: int. The width d is rounded to a multiple of it (timm).
         strides: 1 or 2.
+        dilation: int, by which all branches are dilated further; only with strides=1.
         kernel_sizes: None, or one odd int per branch. None makes branch i a 3x3 kernel
             with dilation i, standing for 3, 5, 7, ... pixels at the cost of 3; (3, 5)
             makes them true kernels.
@@ -84,6 +85,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         min_width: int = 32,
         divisor: int = 1,
         strides: int = 1,
+        dilation: int = 1,
         kernel_sizes: tuple[int, ...] | None = None,
         split_input: bool = False,
         activation="relu",
@@ -110,6 +112,12 @@ class SelectiveKernelConv2D(keras.layers.Layer):
                 f"Received: filters={filters}, groups={groups}"
             )
         self.strides = strides
+        self.dilation = check_count("dilation", dilation)
+        if strides > 1 and dilation > 1:
+            raise ValueError(
+                f"A convolution strides or dilates, not both. "
+                f"Received: strides={strides}, dilation={dilation}"
+            )
         if kernel_sizes is not None:
             kernel_sizes = check_sizes("kernel_sizes", kernel_sizes)
         if kernel_sizes and len(kernel_sizes) != branches:
@@ -151,7 +159,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
     def geometry(self, index) -> "Geometry":
         """How branch `index` keeps PyTorch's padding at stride 2; each form is exact."""
         size = self.kernel_sizes[index] if self.kernel_sizes else 3
-        dilation = 1 if self.kernel_sizes else index + 1
+        dilation = self.dilation * (1 if self.kernel_sizes else index + 1)
         if self.strides == 1:
             return Geometry(size, dilation)
         if dilation == 1:
@@ -238,6 +246,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
             "min_width": self.min_width,
             "divisor": self.divisor,
             "strides": self.strides,
+            "dilation": self.dilation,
             "kernel_sizes": self.kernel_sizes,
             "split_input": self.split_input,
             "activation": keras.activations.serialize(self.activation),

@@ -1,0 +1,92 @@
+"""Feature maps of several resolutions, for detection and segmentation."""
+
+import math
+
+import keras
+
+from .image_model import ImageModel
+
+# Layers whose output is no feature of its own.
+PASSING = (keras.layers.ZeroPadding2D, keras.layers.Dropout, keras.layers.InputLayer)
+
+
+def features(model: keras.Model, levels: tuple[int, ...] | None = None) -> keras.Model:
+    """A model that returns the last feature map of each resolution.
+
+    Level k has a stride of 2^k pixels: C2 is the output of the residual stage 2, with a
+    quarter of the picture's size. A feature map counts if all that follows is computed
+    from it, so it is the end of a stage and never the inside of a block; this holds for
+    any functional model.
+
+    Args:
+        model: any functional model with one image input, with a classifier or without.
+        levels: which levels to return. None: all there are.
+
+    Returns:
+        A functional model with the same layers and weights, whose output is a dict
+        {"C1": (b, h/2, w/2, c), "C2": ..., ...}. An `ImageModel` gives an `ImageModel`.
+
+    Raises:
+        ValueError: for a model that is not functional, or a level that it does not have.
+
+    >>> from keras_se.applications import SEResNet18
+    >>> maps = features(SEResNet18(weights=None, input_shape=(64, 64, 3)), levels=(2, 5))
+    >>> {name: map.shape for name, map in maps.output.items()}
+    {'C2': (None, 16, 16, 64), 'C5': (None, 2, 2, 512)}
+    """
+    maps = _maps_by_level(model)
+    unknown = [level for level in levels or () if level not in maps]
+    if unknown:
+        raise ValueError(
+            f"`levels` must be among {sorted(maps)}, the strides 2^k of '{model.name}'. "
+            f"Received: levels={levels}"
+        )
+    outputs = {f"C{level}": maps[level] for level in levels or sorted(maps)}
+    name = f"{model.name}_features"
+    if isinstance(model, ImageModel):
+        return ImageModel(model.input, outputs, name, preprocess=model.preprocess)
+    return keras.Model(model.input, outputs, name=name)
+
+
+def _maps_by_level(model) -> dict[int, keras.KerasTensor]:
+    """The last feature map of each stride 2^level that the rest is computed from."""
+    if not getattr(model, "operations", None) or len(getattr(model, "inputs", ())) != 1:
+        raise ValueError(
+            "`features` needs a functional model with one image input. "
+            f"Received: model={model.name!r} of type {type(model).__name__}"
+        )
+    nodes = _nodes_in_order(model)
+    position = {id(t): i for i, node in enumerate(nodes) for t in node.output_tensors}
+    reach = 0  # the furthest node that reads what was computed so far
+    readers = [0] * len(nodes)
+    for i, node in enumerate(nodes):
+        for tensor in node.input_tensors:
+            readers[position[id(tensor)]] = max(readers[position[id(tensor)]], i)
+    strides: dict[int, float] = {}
+    maps = {}
+    for i, node in enumerate(nodes):
+        tensor = node.output_tensors[0]
+        before = max((strides[position[id(t)]] for t in node.input_tensors), default=1)
+        strides[i] = before * _stride(node.operation)
+        level = math.log2(strides[i])
+        is_cut = reach <= i and len(node.output_tensors) == 1
+        reach = max(reach, readers[i])
+        is_map = len(tensor.shape) == 4 and not isinstance(node.operation, PASSING)
+        if is_cut and is_map and level == int(level):
+            maps[int(level)] = tensor
+    return maps
+
+
+def _nodes_in_order(model):
+    """The calls of the model's layers, each after what it reads."""
+    depths = sorted(model._nodes_by_depth, reverse=True)
+    return [node for depth in depths for node in model._nodes_by_depth[depth]]
+
+
+def _stride(operation) -> int:
+    """By how much a layer shrinks a feature map."""
+    strides = getattr(operation, "strides", 1)
+    strides = strides[0] if isinstance(strides, tuple | list) else strides
+    if isinstance(operation, keras.layers.UpSampling2D):
+        return 1 / operation.size[0]
+    return strides

@@ -1,0 +1,87 @@
+"""Feature maps by level, and dilation in place of strides."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se.applications import ResNet18, ResNet50, SEResNet18, SEResNetCIFAR, SKNet26, features
+from keras_se.applications.resnet import SPECS
+
+
+def test_levels_are_the_ends_of_the_stages():
+    model = SEResNet18(weights=None, input_shape=(64, 64, 3))
+    maps = features(model)
+    assert {name: t.shape[1:] for name, t in maps.output.items()} == {
+        "C1": (32, 32, 64),
+        "C2": (16, 16, 64),
+        "C3": (8, 8, 128),
+        "C4": (4, 4, 256),
+        "C5": (2, 2, 512),
+    }
+    x = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype("float32")
+    expected = model.get_layer("avg_pool")(maps(x)["C5"])
+    trunk = keras.Model(model.input, model.get_layer("avg_pool").output)
+    np.testing.assert_allclose(expected, trunk(x), rtol=1e-5)
+    assert maps.preprocess == model.preprocess
+
+
+def test_the_same_levels_with_and_without_a_classifier():
+    top, trunk = (SEResNet18(weights=None, include_top=t) for t in (True, False))
+    assert sorted(features(top).output) == sorted(features(trunk).output)
+
+
+def test_chosen_levels_and_a_round_trip(tmp_path):
+    maps = features(SEResNet18(weights=None, include_top=False), levels=(3, 5))
+    maps.save(tmp_path / "maps.keras")
+    loaded = keras.models.load_model(tmp_path / "maps.keras")
+    x = np.ones((1, 70, 90, 3), "float32")
+    for name in ("C3", "C5"):
+        np.testing.assert_array_equal(loaded(x)[name], maps(x)[name])
+
+
+def test_networks_from_elsewhere():
+    model = keras.applications.MobileNetV2(weights=None, input_shape=(64, 64, 3))
+    sizes = {name: t.shape[1] for name, t in features(model).output.items()}
+    assert sizes == {"C1": 32, "C2": 16, "C3": 8, "C4": 4, "C5": 2}
+
+
+def test_unknown_levels_and_models_are_refused():
+    with pytest.raises(ValueError, match=r"\[0, 1, 2\].*Received: levels=\(5,\)"):
+        features(SEResNetCIFAR(weights=None), levels=(5,))
+
+    class Subclassed(keras.Model):
+        pass
+
+    with pytest.raises(ValueError, match="Subclassed"):
+        features(Subclassed())
+
+
+def trunk(name, output_stride):
+    chosen = SPECS[name].customise(output_stride=output_stride)
+    inputs = keras.Input((None, None, 3))
+    return keras.Model(inputs, chosen.trunk(inputs))
+
+
+@pytest.mark.parametrize("name", ["ResNet18", "ResNet50"])
+@pytest.mark.parametrize("output_stride", [8, 16])
+def test_dilated_networks_contain_the_strided_ones(name, output_stride):
+    x = np.random.default_rng(0).normal(size=(1, 64, 96, 3)).astype("float32")
+    strided, dilated = trunk(name, 32), trunk(name, output_stride)
+    for weight in strided.weights:
+        weight.assign(np.random.default_rng(1).uniform(0.0, 0.5, weight.shape) / weight.shape[0])
+    dilated.set_weights(strided.get_weights())
+    step = 32 // output_stride
+    assert dilated(x).shape == (1, 64 // output_stride, 96 // output_stride, strided(x).shape[-1])
+    np.testing.assert_allclose(dilated(x)[:, ::step, ::step], strided(x), rtol=1e-4)
+
+
+def test_output_stride_of_selective_kernels_and_what_is_refused():
+    model = SKNet26(
+        weights=None, include_top=False, input_shape=(64, 64, 3), output_stride=16, stages=(4, 5)
+    )
+    assert model.output_shape == (None, 4, 4, 2048)
+    for constructor in (ResNet18, ResNet50):
+        with pytest.raises(ValueError, match="output_stride=4"):
+            constructor(weights=None, output_stride=4)
+    with pytest.raises(ValueError, match="output_stride=16"):
+        SEResNetCIFAR(weights=None, output_stride=16)
