@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import keras
 
-from ..layers import CONVS, GroupedConv2D, PaddedShortcut, ResidualTail
+from ..layers import CONVS, BatchNorm, GroupedConv2D, PaddedShortcut, ResidualTail
 from .spec import NetworkSpec
 
 # He et al., bag of tricks, https://arxiv.org/abs/1812.01187: ResNet-D; its stem in tiers.
@@ -178,7 +178,7 @@ def _conv(x, filters, size, strides=1, groups=1, dilation=1, name=None):
 
 def _norm(x, name):
     """BatchNorm as in the released networks: Keras' own epsilon, 1e-3, would be wrong."""
-    return keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name=name)(x)
+    return BatchNorm(epsilon=1e-5, momentum=0.9, name=name)(x)
 
 
 def _act(x, name):

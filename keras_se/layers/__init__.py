@@ -4,6 +4,7 @@
 convolution. One line in a table makes a layer available by name to every network.
 """
 
+from .batch_norm import BatchNorm
 from .cbam import CBAM
 from .channel_attention import ChannelAttention
 from .eca import EfficientChannelAttention
@@ -30,6 +31,7 @@ __all__ = [
     "CBAM",
     "CONVS",
     "GATES",
+    "BatchNorm",
     "ChannelAttention",
     "EfficientChannelAttention",
     "GroupedConv2D",

@@ -64,9 +64,15 @@ class EfficientChannelAttention(keras.layers.Layer):
         )
         self.conv.build((None, channels, 1))
 
+    uses_means = True  # see `MeanGate`
+
     def excite(self, inputs):
         """Gates of a feature map: (batch, 1, 1, channels)."""
-        logits = self.conv(mean(inputs, (1, 2))[:, :, None])[:, :, 0]  # (b, c)
+        return self.excite_means(mean(inputs, (1, 2)))
+
+    def excite_means(self, means):
+        """Gates (batch, 1, 1, channels) of the spatial means (batch, channels)."""
+        logits = self.conv(means[:, :, None])[:, :, 0]  # (b, c)
         return GATE_FUNCTIONS[self.gate].function(logits)[:, None, None, :]
 
     def call(self, inputs):

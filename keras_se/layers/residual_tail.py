@@ -1,17 +1,27 @@
 """The end of a residual block as one layer: BatchNorm, gate, addition, activation."""
 
 import keras
+from keras import ops
 
 from ..lowering import lower_layer
 from ._common import check_channels_last, check_feature_map
+from .batch_norm import BatchNorm
+from .mean_gate import MeanGate
 
 
 @keras.saving.register_keras_serializable("keras_se")
 class ResidualTail(keras.layers.Layer):
     """y = activation(gate(BN(residual)) + shortcut).
 
-    One layer, so that training, lowering and folding can treat the four together while
-    weights and saved files stay as they are. Sublayers: `norm`, and `gate` if there is one.
+    One layer, so that the four can share their work. Where a gate looks at spatial means
+    only (`MeanGate`: SE, ECA), the means follow from BatchNorm's own statistics, and
+    normalisation, gate, addition and activation are one elementwise pass:
+
+        u = residual, k and o = BatchNorm's scale and offset, z = k mean(u) + o
+        y = activation(u * (s k) + s o + shortcut),   s = gates of z    s: (b, 1, 1, c)
+
+    so a training step with SE costs what one without costs. Sublayers: `norm`, and
+    `gate` if there is one.
 
     Args:
         gate: None, or a layer that keeps the shape of the residual (see `GATES`).
@@ -20,6 +30,7 @@ class ResidualTail(keras.layers.Layer):
             "relu" in the released SE-ResNet-18 and 34.
         epsilon: float, BatchNorm's.
         momentum: float, BatchNorm's.
+        fused: bool. False computes the formula step by step, with the same weights.
         data_format: None or "channels_last"; nothing else is supported.
 
     Call arguments:
@@ -45,6 +56,7 @@ class ResidualTail(keras.layers.Layer):
         inner_activation=None,
         epsilon: float = 1e-5,
         momentum: float = 0.9,
+        fused: bool = True,
         data_format: str | None = None,
         **kwargs,
     ):
@@ -57,6 +69,7 @@ class ResidualTail(keras.layers.Layer):
         self.inner_activation = keras.activations.get(inner_activation)
         self.epsilon = epsilon
         self.momentum = momentum
+        self.fused = fused
 
     def build(self, input_shape):
         if len(input_shape) != 2 or tuple(input_shape[0]) != tuple(input_shape[1]):
@@ -65,9 +78,7 @@ class ResidualTail(keras.layers.Layer):
                 f"Received: input_shape={input_shape}"
             )
         check_feature_map(self, input_shape[0])
-        self.norm = keras.layers.BatchNormalization(
-            epsilon=self.epsilon, momentum=self.momentum, dtype=self.dtype_policy, name="norm"
-        )
+        self.norm = BatchNorm(self.epsilon, self.momentum, dtype=self.dtype_policy, name="norm")
         self.norm.build(input_shape[0])
         if self.gate is not None and not self.gate.built:  # a loaded gate comes built
             self.gate.build(input_shape[0])
@@ -78,10 +89,24 @@ class ResidualTail(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         residual, shortcut = inputs
+        if self.fused and self._gates_by_means():
+            return self._call_fused(residual, shortcut, training)
         residual = self.gate_input(residual, training)
         if self.gate is not None:
             residual = self.gate(residual, training=training)
         return self.activation(residual + shortcut)
+
+    def _gates_by_means(self) -> bool:
+        linear = self.inner_activation is keras.activations.linear
+        return linear and isinstance(self.gate, MeanGate) and self.gate.uses_means
+
+    def _call_fused(self, residual, shortcut, training):
+        scale, offset, means = self.norm.affine_map(residual, training, means=True)
+        gates = self.gate.excite_means(ops.cast(means, self.compute_dtype))  # (b, 1, 1, c)
+        gates = ops.cast(gates, scale.dtype)
+        x, shortcut = ops.cast(residual, scale.dtype), ops.cast(shortcut, scale.dtype)
+        summed = x * (gates * scale) + (gates * offset + shortcut)
+        return ops.cast(self.activation(summed), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]
@@ -104,6 +129,7 @@ class ResidualTail(keras.layers.Layer):
             "inner_activation": keras.activations.serialize(self.inner_activation),
             "epsilon": self.epsilon,
             "momentum": self.momentum,
+            "fused": self.fused,
         }
 
     @classmethod

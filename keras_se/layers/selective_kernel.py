@@ -15,6 +15,7 @@ from ._common import (
     reduced_width,
 )
 from ._selective_kernel_lowering import lower_selective_kernel
+from .batch_norm import BatchNorm
 from .grouped_conv import GroupedConv2D
 
 
@@ -185,9 +186,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         )
 
     def _norm(self, name):
-        return keras.layers.BatchNormalization(
-            epsilon=self.epsilon, momentum=self.momentum, dtype=self.dtype_policy, name=name
-        )
+        return BatchNorm(self.epsilon, self.momentum, dtype=self.dtype_policy, name=name)
 
     def _dense(self, units, name):
         return keras.layers.Dense(

@@ -101,10 +101,19 @@ class SqueezeExcite(keras.layers.Layer):
             name=name,
         )
 
+    @property
+    def uses_means(self) -> bool:
+        """Whether the squeeze is the average (see `MeanGate`)."""
+        return self.squeeze == "avg"
+
     def excite(self, inputs):
         """Gates of a feature map: (batch, 1, 1, channels), in [0, 1] for a sigmoid."""
-        pooled = mean(inputs, (1, 2)) if self.squeeze == "avg" else ops.max(inputs, axis=(1, 2))
-        logits = self.expand(self.reduce(pooled))  # (b, c)
+        pooled = mean(inputs, (1, 2)) if self.uses_means else ops.max(inputs, axis=(1, 2))
+        return self.excite_means(pooled)
+
+    def excite_means(self, means):
+        """Gates (batch, 1, 1, channels) of what was squeezed: (batch, channels)."""
+        logits = self.expand(self.reduce(means))  # (b, c)
         return GATE_FUNCTIONS[self.gate].function(logits)[:, None, None, :]
 
     def call(self, inputs):

@@ -1,0 +1,114 @@
+"""Batch normalisation as one reduction and one affine map."""
+
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from ..lowering import add_layer
+from ._common import check_channels_last
+
+
+class AffineMap(NamedTuple):
+    """What BatchNorm does to a feature map x: scale * x + offset, in float32 at least.
+
+    `means` are the spatial means of the result, picture by picture, where they were
+    asked for: SE's squeeze, read off the statistics without another look at x.
+    """
+
+    scale: keras.KerasTensor  # (c,)
+    offset: keras.KerasTensor  # (c,)
+    means: keras.KerasTensor | None  # (b, c)
+
+
+@keras.saving.register_keras_serializable("keras_se")
+class BatchNorm(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` whose statistics are read in one pass.
+
+    With c = x - moving mean (no gradient through it), m = mean over h, w of c and
+    q = mean over h, w of c^2, both (b, c) and read together:
+
+        mean = mean over b of m,   variance = mean over b of q - mean^2
+        y = k x + (beta - k (mean + moving mean)),   k = gamma / sqrt(variance + eps)
+
+    The same results, weights and saved files as Keras' layer; a training step is faster,
+    because the variance does not wait for the mean. Subtracting the moving mean first
+    keeps the difference of squares exact to float32 where activations lie far from zero.
+
+    Args:
+        epsilon: float, added to the variance.
+        momentum: float, of the moving statistics.
+        **kwargs: the other arguments of `keras.layers.BatchNormalization`; the channels
+            are the last axis.
+
+    Call arguments:
+        inputs: (batch, ..., channels).
+        training: bool, whether to use and update batch statistics.
+
+    Returns:
+        A tensor of the shape of `inputs`.
+
+    Raises:
+        ValueError: for another axis than the last, or a channels-first data format.
+
+    >>> tuple(BatchNorm()(keras.ops.ones((2, 7, 7, 16)), training=True).shape)
+    (2, 7, 7, 16)
+    """
+
+    def __init__(self, epsilon: float = 1e-5, momentum: float = 0.9, **kwargs):
+        axis = kwargs.pop("axis", -1)
+        super().__init__(axis=axis, epsilon=epsilon, momentum=momentum, **kwargs)
+        check_channels_last(self, None)
+        if axis != -1:
+            raise ValueError(f"The channels must be the last axis. Received: axis={axis}")
+
+    def call(self, inputs, training=None, mask=None):
+        scale, offset, _ = self.affine_map(inputs, training)
+        return ops.cast(ops.cast(inputs, scale.dtype) * scale + offset, self.compute_dtype)
+
+    def affine_map(self, inputs, training=None, means: bool = False) -> AffineMap:
+        """Update the statistics if `training`, and return what to apply to `inputs`."""
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        moving_mean = ops.stop_gradient(ops.cast(self.moving_mean, x.dtype))
+        if training and self.trainable:
+            centre, variance, picture_means = self._statistics(x, moving_mean)
+            self._update(moving_mean + centre, variance)
+        else:
+            centre = ops.zeros_like(moving_mean)
+            variance = ops.cast(self.moving_variance, x.dtype)
+            picture_means = _spatial_mean(x) - moving_mean if means else None
+        scale = ops.rsqrt(variance + self.epsilon)
+        if self.scale:
+            scale = scale * ops.cast(self.gamma, x.dtype)
+        beta = ops.cast(self.beta, x.dtype) if self.center else 0.0
+        if means:
+            picture_means = (picture_means - centre) * scale + beta
+        return AffineMap(scale, beta - (moving_mean + centre) * scale, picture_means)
+
+    def _statistics(self, x, moving_mean):
+        """Batch mean and variance, and each picture's mean, of x - moving_mean."""
+        centred = x - moving_mean
+        picture_means = _spatial_mean(centred)
+        if self.synchronized:  # across replicas, by Keras
+            mean, variance = self._moments(centred, None)
+            return mean, variance, picture_means
+        mean = ops.mean(picture_means, axis=0)
+        variance = ops.mean(_spatial_mean(ops.square(centred)), axis=0) - ops.square(mean)
+        return mean, ops.maximum(variance, 0.0), picture_means
+
+    def _update(self, mean, variance):
+        keep = self.momentum
+        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            value = ops.cast(ops.stop_gradient(value), moving.dtype)
+            moving.assign(moving * keep + value * (1 - keep))
+
+    def lower(self, inputs, name):
+        """Keras' own layer, which converters fold into the convolution before it."""
+        config = self.get_config() | {"name": name, "dtype": "float32"}
+        layer = keras.layers.BatchNormalization.from_config(config)
+        return add_layer(layer, inputs, self.get_weights())
+
+
+def _spatial_mean(x):
+    """Mean over all axes but the first and the last: (b, ..., c) to (b, c)."""
+    return ops.mean(x, axis=tuple(range(1, len(x.shape) - 1))) if len(x.shape) > 2 else x

@@ -1,0 +1,158 @@
+"""The fused training step equals BatchNorm, gate, addition and ReLU one after the other."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se.layers import (
+    BatchNorm,
+    EfficientChannelAttention,
+    ResidualTail,
+    SelectiveKernelConv2D,
+    SqueezeExcite,
+)
+
+SHAPE = (6, 8, 8, 32)
+GATES = [functools.partial(SqueezeExcite, ratio=4), EfficientChannelAttention, lambda **_: None]
+
+
+class Textbook(keras.layers.Layer):
+    """The same formula with Keras' own BatchNormalization, step by step."""
+
+    def __init__(self, gate, dtype):
+        super().__init__(dtype=dtype)
+        self.norm = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9, dtype=dtype)
+        self.gate = gate
+
+    def call(self, inputs, training=None):
+        residual, shortcut = inputs
+        residual = self.norm(residual, training=training)
+        return keras.ops.relu((self.gate(residual) if self.gate else residual) + shortcut)
+
+
+def pair(make_gate, dtype, training=True):
+    """Both forms with the same weights, the inputs, and what a training step gives."""
+    random = np.random.default_rng(0)
+    inputs = [random.normal(2, 3, SHAPE).astype(dtype), random.normal(size=SHAPE).astype(dtype)]
+    results = []
+    for form in (Textbook, ResidualTail):
+        keras.utils.set_random_seed(0)
+        tail = form(make_gate(dtype=dtype), dtype=dtype)
+        tail(inputs)
+        for weights in (tail.norm.weights, tail.gate.weights if tail.gate else []):
+            values = np.random.default_rng(1)
+            for weight in weights:
+                weight.assign(values.uniform(0.3, 0.9, weight.shape))
+        results.append(step(tail, inputs, training))
+    return results
+
+
+def step(tail, inputs, training):
+    """Output, gradients of inputs and weights, and moving statistics of one step."""
+    import tensorflow as tf
+
+    inputs = [tf.constant(x) for x in inputs]
+    weights = tail.norm.trainable_weights + (tail.gate.trainable_weights if tail.gate else [])
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        output = tail(inputs, training=training)
+        loss = tf.reduce_sum(tf.sin(3 * output))
+    gradients = tape.gradient(loss, inputs + [w.value for w in weights])
+    return output, gradients, tail.norm.get_weights()
+
+
+@pytest.mark.parametrize("make_gate", GATES)
+@pytest.mark.parametrize(
+    "dtype, output_error, gradient_error",
+    [
+        ("float64", 1e-12, 1e-10),
+        ("float32", 1e-5, 1e-3),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_equal_to_the_textbook(make_gate, dtype, output_error, gradient_error, training):
+    (expected, gradients, statistics), (output, fused, moved) = pair(make_gate, dtype, training)
+    np.testing.assert_allclose(output, expected, rtol=output_error, atol=output_error)
+    for reference, gradient in zip(gradients, fused, strict=True):
+        assert np.abs(gradient - reference).max() <= gradient_error * np.abs(reference).max()
+    for reference, value in zip(statistics, moved, strict=True):
+        np.testing.assert_allclose(value, reference, rtol=max(output_error, 1e-6))
+
+
+def test_the_fused_path_is_taken_where_the_gate_reads_means_alone():
+    for gate, taken in ((SqueezeExcite(4), True), (SqueezeExcite(4, squeeze="max"), False)):
+        assert ResidualTail(gate)._gates_by_means() is taken
+    assert not ResidualTail(SqueezeExcite(4), inner_activation="relu")._gates_by_means()
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_fusing_is_an_option_that_is_saved(fused):
+    tail = ResidualTail(SqueezeExcite(4), fused=fused)
+    assert ResidualTail.from_config(tail.get_config()).fused is fused
+
+
+@pytest.mark.parametrize("mean", [30.0, 1000.0])
+def test_statistics_of_maps_far_from_zero(mean):
+    # Once the moving mean has arrived near the mean, the variance is exact again.
+    x = np.random.default_rng(0).normal(mean, 1, (8, 16, 16, 4)).astype("float32")
+    norm = BatchNorm()
+    norm.build(x.shape)
+    norm.moving_mean.assign(np.full(4, mean))
+    output = np.asarray(norm(x, training=True))
+    np.testing.assert_allclose(output.std((0, 1, 2)), 1, atol=1e-3)
+    np.testing.assert_allclose(output.mean((0, 1, 2)), 0, atol=1e-3)
+
+
+def test_statistics_before_the_moving_mean_arrives():
+    # 1000 deviations from zero at the first step: no NaN, and the moving mean moves there.
+    x = np.random.default_rng(0).normal(1000, 1, (8, 16, 16, 4)).astype("float32")
+    norm = BatchNorm()
+    assert np.isfinite(np.asarray(norm(x, training=True))).all()
+    for _ in range(100):
+        norm(x, training=True)
+    np.testing.assert_allclose(norm.moving_mean, 1000, rtol=1e-3)
+    np.testing.assert_allclose(np.asarray(norm(x, training=True)).std(), 1, atol=0.01)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_reduces_in_float32(policy):
+    x = np.random.default_rng(0).normal(300, 5, (4, 64, 64, 32)).astype("float32")
+    tail = ResidualTail(SqueezeExcite(4, dtype=policy), dtype=policy)
+    plain = ResidualTail(SqueezeExcite(4))
+    output = tail([x, x * 0], training=True)  # 300^2 overflows float16
+    plain([x, x * 0])
+    plain.set_weights(tail.get_weights())
+    for form in (tail, plain):
+        form.norm.moving_mean.assign(np.full(32, 300.0))
+    assert keras.backend.standardize_dtype(output.dtype) == policy.removeprefix("mixed_")
+    rounded = np.asarray(x.astype("float16" if "16" in policy else x.dtype), "float32")
+    if policy == "mixed_float16":
+        expected = np.asarray(plain([rounded, x * 0], training=True))
+        output = np.asarray(tail([rounded, x * 0], training=True), "float32")
+        np.testing.assert_allclose(output, expected, atol=0.02)
+
+
+def test_frozen_batch_norm_is_inference():
+    x = np.random.default_rng(0).normal(2, 3, SHAPE).astype("float32")
+    tail = ResidualTail(SqueezeExcite(4))
+    tail([x, x])
+    tail.norm.trainable = False
+    before = tail.norm.get_weights()
+    np.testing.assert_array_equal(tail([x, x], training=True), tail([x, x], training=False))
+    for old, new in zip(before, tail.norm.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_every_norm_of_a_network_has_this_form():
+    from keras_se.applications import SEResNetCIFAR
+
+    model = SEResNetCIFAR(8, conv="sk")
+    norms = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert all(isinstance(norm, BatchNorm) for norm in norms) and len(norms) > 10
+    assert isinstance(SelectiveKernelConv2D(32)._norm("norm"), BatchNorm)
