@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: demo test test-slow test-backends lint bench clean
 
 demo: .venv/ready
-	$(BIN)/keras-se demo --output demo-output
+	$(BIN)/keras-se demo --output demo-output --overwrite
 
 test: .venv/ready
 	$(BIN)/python -m pytest -q

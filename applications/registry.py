@@ -2,10 +2,30 @@
 
 from collections.abc import Callable
 
-from . import resnet, resnet_cifar, resnext, senet
+from . import (
+    bn_inception,
+    inception_resnet_v2,
+    inception_v3,
+    mobilenet,
+    resnet,
+    resnet_cifar,
+    resnext,
+    senet,
+    vgg,
+)
 from .image_model import ImageModel
 
-FAMILIES = (resnet, resnext, senet, resnet_cifar)
+FAMILIES = (
+    resnet,
+    resnext,
+    senet,
+    bn_inception,
+    inception_v3,
+    inception_resnet_v2,
+    mobilenet,
+    vgg,
+    resnet_cifar,
+)
 
 MODELS: dict[str, Callable[..., ImageModel]] = {
     name: constructor
