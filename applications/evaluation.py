@@ -101,8 +101,8 @@ def evaluate(
     """
     row = None
     if isinstance(network, str):
-        spec = check_name("network", network, MODELS) and MODELS[network].spec
-        graph = Graph(network, variant or next(iter(spec.variants)))
+        constructor = MODELS[check_name("network", network, MODELS)]
+        graph = Graph(network, variant or next(iter(constructor.spec.variants)))
         row = getattr(find_source(weights, graph), "weights", None)
     size = size or (row.size if row else _size_of(network))
     crop = crop or (row.crop if row else 0.875)

@@ -107,10 +107,10 @@ def run(settings: Settings, working: Working = lambda part: nullcontext(), verbo
             f"KERAS_BACKEND=tensorflow. Received: backend {keras.backend.backend()!r}"
         )
     plots.check_matplotlib()
-    _prepare(settings)
     keras.utils.set_random_seed(settings.seed)
     with working("reading the pictures"):
         kept, held_out = split(load_pictures(settings), HELD_OUT, settings.seed)
+    _prepare(settings)
     clock["read"] = time.perf_counter()
     model = train(kept, held_out, settings, verbose)
     with replacing(settings.output / MODEL) as path:

@@ -96,9 +96,14 @@ def model_of(layer, case, shape=(10, 9, CHANNELS)):
     return keras.Model(inputs, layer(case.inputs(inputs)))
 
 
+# BatchNorm takes any rank, as Keras' layer does; a spatial transformer samples pictures and
+# has no lowered form. Both have tests of their own.
+OUTSIDE_THE_CONTRACT = {layers.BatchNorm, layers.SpatialTransformer}
+
+
 def test_every_public_layer_has_a_case():
-    public = [getattr(layers, name) for name in layers.__all__]
-    assert {p for p in public if isinstance(p, type)} == {c.layer for c in CASES.values()}
+    public = {layer for layer in vars(layers).values() if isinstance(layer, type)}
+    assert public - OUTSIDE_THE_CONTRACT == {case.layer for case in CASES.values()}
 
 
 def test_build_makes_every_weight_by_name(case):

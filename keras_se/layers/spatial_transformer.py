@@ -28,9 +28,8 @@ def affine_grid(theta, height: int, width: int, align_corners: bool = False):
     """
     x, y = (_axis(size, align_corners, theta.dtype) for size in (width, height))
     grid = ops.stack([*ops.meshgrid(x, y), ops.ones((height, width), theta.dtype)], axis=-1)
-    points = ops.reshape(grid, (1, height * width, 3))
-    points = ops.matmul(points, ops.transpose(theta, (0, 2, 1)))  # (b, hw, 2)
-    return ops.reshape(points, (-1, height, width, 2))
+    # not a matrix product, which a GPU may compute with 11 bits (TF32)
+    return ops.sum(grid[None, :, :, None] * theta[:, None, None], axis=-1)
 
 
 def _axis(size, align_corners, dtype):
@@ -73,13 +72,9 @@ def bilinear_sample(images, grid, align_corners: bool = False):
 
 
 def _pixels(position, size, align_corners):
-    """Positions in [-1, 1] as pixel indices, kept within a pixel of the image.
-
-    A position far outside, which no integer holds, reads 0 like one just outside.
-    """
+    """Positions in [-1, 1] as fractional pixel indices."""
     size = ops.cast(size, position.dtype)
-    scaled = (position + 1) * (size - 1) / 2 if align_corners else ((position + 1) * size - 1) / 2
-    return ops.clip(scaled, -1.0, size)
+    return (position + 1) * (size - 1) / 2 if align_corners else ((position + 1) * size - 1) / 2
 
 
 def _within(index, size):
