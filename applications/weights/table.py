@@ -119,7 +119,7 @@ _ROWS = (
             "v0.1-cadene/se_resnet101-7e38fcc6.pth"),
     Weights("legacy_seresnet152.in1k", 78.662, 224, 0.875, BILINEAR, CADENE,
             "v0.1-cadene/se_resnet152-d17c99b7.pth"),
-    Weights("legacy_seresnext26_32x4d.in1k", 77.100, 224, 0.875, BILINEAR, TIMM,
+    Weights("legacy_seresnext26_32x4d.in1k", 77.100, 224, 0.875, BICUBIC, TIMM,
             "v0.1-weights/seresnext26_32x4d-65ebdb501.pth"),
     Weights("legacy_seresnext50_32x4d.in1k", 79.080, 224, 0.875, BILINEAR, CADENE,
             "v0.1-weights/legacy_se_resnext50_32x4d-f3651bad.pth"),
