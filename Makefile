@@ -8,7 +8,7 @@ demo: .venv/ready
 	$(BIN)/keras-se demo --output demo-output --overwrite
 
 test: .venv/ready
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -q -m slow

@@ -39,7 +39,7 @@ def list_models() -> dict[str, tuple[str, ...]]:
     """The networks and the variants that each accepts, the default one first.
 
     >>> list_models()["SEResNet50"]
-    ('v1.5', 'original')
+    ('v1.5', 'original', 'keras')
     """
     return {name: tuple(constructor.spec.variants) for name, constructor in MODELS.items()}
 

@@ -3,7 +3,6 @@
 https://arxiv.org/abs/1709.01507
 """
 
-import contextlib
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from ..layers.mean_gate import MeanGate
+from ..walk import inner_layers, watching
 
 
 @runtime_checkable
@@ -107,57 +107,27 @@ def gates(model: keras.Model, images, batch_size: int = 32) -> dict[str, Channel
 
 def _record(model, images) -> dict[str, np.ndarray]:
     """One eager call: {name: gates (n, channels)} in the order of the calls."""
-    calls: list[tuple[str, np.ndarray]] = []
-    with _recording(model, calls):
-        model(images, training=False)
     seen: Counter[str] = Counter()
     values = {}
-    for path, array in calls:
+
+    def note(path, layer, gates):  # gates: (b, 1, 1, c)
         seen[path] += 1
-        values[path if seen[path] == 1 else f"{path}#{seen[path]}"] = array
+        name = path if seen[path] == 1 else f"{path}#{seen[path]}"
+        values[name] = ops.convert_to_numpy(ops.cast(gates, "float32")).squeeze((1, 2))
+
+    channel_gates = (
+        (path, layer, _method(layer))
+        for path, layer in inner_layers(model)
+        if isinstance(layer, ChannelGate)
+    )
+    with watching(channel_gates, note):
+        model(images, training=False)
     return values
-
-
-@contextlib.contextmanager
-def _recording(model, calls):
-    """Let every channel gate of `model` note what it returns, until the context ends."""
-    gates_by_id = {id(layer): (layer, path) for path, layer in _channel_gates(model)}
-    hooks = [(layer, _method(layer), path) for layer, path in gates_by_id.values()]
-    for layer, method, path in hooks:
-        setattr(layer, method, _recorder(path, getattr(layer, method), calls))
-    try:
-        yield
-    finally:
-        for layer, method, _ in hooks:
-            delattr(layer, method)
 
 
 def _method(layer) -> str:
     """The method that every gate passes through; who knows the means skips `excite`."""
     return "excite_means" if isinstance(layer, MeanGate) else "excite"
-
-
-def _channel_gates(layer, path=""):
-    """Yield (path, gate) for every channel gate inside a layer or model.
-
-    The path is the names on the way; Keras' own `layer.path` is shorter in a loaded model.
-    """
-    # Keras has no public walk through the layers inside layers.
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
-        inner_path = f"{path}/{inner.name}" if path else inner.name
-        if isinstance(inner, ChannelGate):
-            yield inner_path, inner
-        yield from _channel_gates(inner, inner_path)
-
-
-def _recorder(path, excite, calls):
-    def recorded(inputs):
-        values = excite(inputs)  # (b, 1, 1, c)
-        array = ops.convert_to_numpy(ops.cast(values, "float32"))
-        calls.append((path, array.squeeze((1, 2))))
-        return values
-
-    return recorded
 
 
 def _stage(path: str) -> int | None:
