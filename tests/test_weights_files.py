@@ -89,10 +89,11 @@ def protocol2(thing):
     return pickle.dumps(thing, protocol=2)
 
 
-def through_build(tmp_path):
-    """Changes what a function that is let through does, then calls it."""
-    state = b"}" + b"X\x08\x00\x00\x00_function" + b"cos\nsystem\n" + b"s"
-    return b"\x80\x02ctorch._utils\n_rebuild_parameter\n" + state + b"b."
+# (None, {"_function": OrderedDict}) as the state of a function that is let through
+BUILD = (
+    b"\x80\x02ctorch._utils\n_rebuild_parameter\nN}X\x09\x00\x00\x00_function"
+    b"ccollections\nOrderedDict\ns\x86b."
+)
 
 
 MALICIOUS = {
@@ -106,7 +107,7 @@ MALICIOUS = {
     "OBJ": lambda t: b"\x80\x02(ccollections\nOrderedDict\no.",
     "INST": lambda t: b"(icollections\nOrderedDict\n.",
     "extension registry": lambda t: b"\x80\x02\x82\x01.",
-    "state of a function": through_build,
+    "state of a function": lambda t: BUILD,
     "gap in the memo": lambda t: b"\x80\x02}r\xff\xff\xff\x7f.",
 }
 
@@ -125,6 +126,7 @@ def test_a_pickle_is_not_run(tmp_path, name, wrap):
     with pytest.raises((pickle.UnpicklingError, ValueError)):
         read_checkpoint(path)
     assert not (tmp_path / "run").exists()
+    assert read_checkpoint(FOLDER / "zip.pth")["parameter"].tolist() == [0, 1, 2]
 
 
 def test_the_pickles_of_this_test_do_run_when_they_are_run(tmp_path):

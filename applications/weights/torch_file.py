@@ -65,8 +65,7 @@ def _read_archive(path):
     """A zip archive: NAME/data.pkl, and NAME/data/KEY for each storage."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
-        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-        if not stored or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
             raise ValueError(f"{_not_ours(path)}: entries are compressed or overlap")
         names = {entry.filename for entry in entries}
         pickles = [name for name in names if name.endswith("/data.pkl")]
