@@ -232,3 +232,12 @@ def test_unexpected_errors_name_their_kind():
     assert cli.one_line(KeyError("x")) == "KeyError: 'x' (--debug shows where)"
     assert cli.one_line(ValueError("two\n  lines")) == "two lines"
     assert len(cli.one_line(ValueError("long " * 1000))) < 700
+
+
+def test_evaluate_a_file_and_refuse_an_unknown_network(folder, call):
+    arguments = ("--data", folder / "pictures", "--json")
+    status, stdout, _ = call("evaluate", folder / "model.keras", *arguments)
+    figures = json.loads(stdout)
+    assert status == 0 and figures["images"] == 8
+    assert 0 <= figures["top1"] <= figures["top5"] == 100
+    assert "SEResNet51" in one_line(*call("evaluate", "SEResNet51", *arguments))
