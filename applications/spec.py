@@ -166,7 +166,8 @@ def check_name(argument: str, value, valid):
     """Return `value` if it is one of `valid`; otherwise list them."""
     if value not in valid:
         raise ValueError(
-            f"Unknown {argument} {value!r}; expected one of {list(valid)}. Received: {argument}={value!r}"
+            f"Unknown {argument} {value!r}; expected one of {list(valid)}. "
+            f"Received: {argument}={value!r}"
         )
     return value
 
