@@ -9,6 +9,7 @@ from .convert import convert
 from .images import Images, load_images
 from .inspect import Inspection, Operator, inspect
 from .lower import lower
+from .passes import Lowering
 from .preprocess import Preprocess
 from .recipe import RECIPES, Recipe, get_recipe
 from .result import BoundNotMet, Report, Result
@@ -20,6 +21,7 @@ __all__ = [
     "Comparison",
     "Images",
     "Inspection",
+    "Lowering",
     "Operator",
     "Preprocess",
     "Recipe",

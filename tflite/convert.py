@@ -13,6 +13,7 @@ from .compare import compare_lowered
 from .images import Images, load_images
 from .inspect import Inspection, inspect
 from .lower import drop_final_activation, lower
+from .passes import Lowering, apply_passes
 from .preprocess import Preprocess
 from .recipe import Recipe, get_recipe
 from .result import BoundNotMet, Report, Result
@@ -30,6 +31,7 @@ def convert(
     logits: bool = False,
     preprocess: Preprocess | None = None,
     input_size: int | tuple[int, int] | None = None,
+    lowering: Lowering | None = None,
     min_snr_db: float | None = None,
     min_agreement: float | None = None,
 ) -> Result:
@@ -52,6 +54,8 @@ def convert(
         preprocess: put the normalisation into the file, which then takes raw RGB pixels in
             [0, 255]; an integer input then has scale 1, and as uint8 zero point 0.
         input_size: height and width in pixels, for a model that leaves them open.
+        lowering: which of several equal forms the file takes; None is `Lowering()`,
+            the fastest on a CPU.
         min_snr_db: refuse a file with a lower signal-to-noise ratio, in dB.
         min_agreement: refuse a file with a lower top-1 agreement, in [0, 1].
 
@@ -95,6 +99,8 @@ def convert(
 
     lowered = lower(model, preprocess, input_size=shape[:2])
     final = (drop_final_activation(lowered) or lowered) if logits else lowered
+    logits_left_out = final is not lowered
+    final = apply_passes(final, lowering or Lowering(), recipe)
     content = run_converter(final, recipe, io, images, raw_pixels)
     try:
         inspection = inspect(content)
@@ -104,7 +110,7 @@ def convert(
     report = Report(
         io=io,
         preprocess=raw_pixels,
-        logits=final is not lowered,
+        logits=logits_left_out,
         comparison=compare_lowered(lowered, content, images),
         compared_on=compared_on,
         inspection=inspection,
