@@ -26,9 +26,12 @@ def operators(result):
 def test_every_gate_converts_with_every_recipe(gate, recipe):
     result = convert(model_of(GATES[gate]()), recipe, IMAGES)
     assert result.report.comparison.snr_db > 25
-    assert result.report.inspection.partitions == 1
-    assert not set(result.report.inspection.not_delegated) - {"QUANTIZE"}
-    assert result.report.inspection.is_strict_int8 == RECIPES[recipe].needs_calibration
+    if recipe != "static_int16x8":  # XNNPACK has no operators for it
+        assert result.report.inspection.partitions == 1
+        assert not set(result.report.inspection.not_delegated) - {"QUANTIZE"}
+    assert result.report.inspection.is_strict_int8 == recipe.startswith("static") or (
+        recipe == "mixed_int8" and not result.report.gates
+    )
 
 
 def test_squeeze_excite_is_five_operators():

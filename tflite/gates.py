@@ -71,9 +71,8 @@ def measure_gates(calibrated: bytes, images: Images) -> tuple[Gate, ...]:
     names = [model.subgraphs[0].tensors[tensor].name.decode() for tensor in tensors]
     runner = Runner(flatfile.with_outputs(calibrated, tensors))
     rows = [runner(image)[-len(tensors) :] for image in images.pixels[:_MOST_IMAGES]]
-    return tuple(
-        _gate(name, np.stack(values)) for name, values in zip(names, zip(*rows, strict=True))
-    )
+    columns = zip(*rows, strict=True)
+    return tuple(_gate(name, np.stack(c)) for name, c in zip(names, columns, strict=True))
 
 
 def _gate(name: str, values: np.ndarray) -> Gate:

@@ -12,6 +12,7 @@ from .run import Runner
 
 _MOST_IMAGES = 8
 _OUTLIER = 16  # times the median channel
+_USUAL_SNR_DB = 40.0  # what int8 keeps of a tensor of any one range
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ class LayerError:
 
     @property
     def loss_db(self) -> float:
-        """What this operator alone loses, in dB, below a file's usual 60 at the start."""
-        return min(self.input_snr_db, 60.0) - self.snr_db
+        """What this operator loses by itself, in dB, beyond the usual rounding to int8 (40 dB)."""
+        return min(self.input_snr_db, _USUAL_SNR_DB) - self.snr_db
 
     def __str__(self) -> str:
         reason = f": {self.reason}" if self.reason else ""
-        return f"{self.snr_db:5.1f} dB (-{self.loss_db:.1f}) {self.operator} {self.name}{reason}"
+        return f"{self.snr_db:5.1f} dB ({-self.loss_db:+.1f}) {self.operator} {self.name}{reason}"
 
 
 def layer_errors(calibrated: bytes, quantized: bytes, images: Images) -> tuple[LayerError, ...]:
