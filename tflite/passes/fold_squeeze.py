@@ -15,8 +15,10 @@ def fold_squeeze(operation, graph, lowering, recipe):
         R mean(BN(W x)) + b = (R B W) mean(x) + (R o + b)    BN(u) = B u + o, B diagonal
 
     In a bottleneck of width c the pool reads c/4 channels instead of c, and the reduction is
-    a (c/4, c/r) layer instead of (c, c/r): both cost a quarter. On one thread of an x86 CPU,
-    SE-ResNet-50 at 224 over ResNet-50: see benchmarks/latency.py.
+    a (c/4, c/r) layer instead of (c, c/r): both cost a quarter. Latency at 224 over
+    ResNet-50, one thread, AVX512-VNNI (benchmarks/latency.py), before and after: SE-ResNet-50
+    1.020 and 1.015 in float32, 1.065 and 1.054 in int8; CBAM-ResNet-50, whose mean folds and
+    whose maximum does not, 1.054 and 1.053, 1.147 and 1.119.
 
     Applies where R, a 1x1 convolution or dense layer, reads a global average pool of a 1x1
     convolution that has fewer input channels than filters, with or without BatchNorm, and
