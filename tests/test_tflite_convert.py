@@ -12,7 +12,14 @@ from keras_se.tflite import RECIPES, BoundNotMet, Runner, convert, get_recipe, i
 
 layers = keras.layers
 STATIC = [name for name, recipe in RECIPES.items() if recipe.needs_calibration]
-MIN_SNR_DB = {"float32": 100, "float16": 55, "dynamic_int8": 30, "static_int8": 30}
+MIN_SNR_DB = {
+    "float32": 100,
+    "float16": 55,
+    "dynamic_int8": 30,
+    "static_int8": 30,
+    "mixed_int8": 30,
+    "static_int16x8": 40,
+}
 
 
 class Pixels:
@@ -76,12 +83,14 @@ def test_every_recipe_gives_a_file_that_agrees(model, recipe):
     assert comparison.measured_on == "logits"
     assert result.report.compared_on == "images"
     inspection = result.report.inspection
-    assert inspection.partitions == 1
-    assert set(inspection.not_delegated) <= ({"QUANTIZE", "SOFTMAX"} if recipe in STATIC else set())
+    if recipe != "static_int16x8":  # XNNPACK has no operators for it
+        assert inspection.partitions == 1
+        left = {"QUANTIZE", "SOFTMAX"} if recipe in STATIC else set()
+        assert set(inspection.not_delegated) <= left
     assert [tensor.dtype for tensor in (*inspection.inputs, *inspection.outputs)] == (
         [result.recipe.ios[0]] * 2
     )
-    assert inspection.is_strict_int8 == (recipe in STATIC)
+    assert inspection.is_strict_int8 == recipe.startswith("static")
     json.dumps(result.to_dict(), allow_nan=False)
     assert str(result.report)
 

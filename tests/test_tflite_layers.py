@@ -32,9 +32,12 @@ def test_every_gate_converts_with_every_recipe(gate, recipe):
     integers = RECIPES[recipe].needs_calibration
     on_cpu = INTEGERS_ON_CPU.get(gate, set()) if integers else set()
     assert result.report.comparison.snr_db > 25
-    assert set(inspection.not_delegated) - {"QUANTIZE"} == on_cpu
-    assert inspection.partitions == 1 or on_cpu
-    assert inspection.is_strict_int8 == integers
+    if recipe != "static_int16x8":  # XNNPACK has no operators for it
+        assert set(inspection.not_delegated) - {"QUANTIZE"} == on_cpu
+        assert inspection.partitions == 1 or on_cpu
+    assert inspection.is_strict_int8 == recipe.startswith("static") or (
+        recipe == "mixed_int8" and not result.report.gates
+    )
 
 
 def test_squeeze_excite_is_five_operators():

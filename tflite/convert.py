@@ -8,17 +8,23 @@ from importlib.metadata import version
 import keras
 import numpy as np
 
+from .bounds import Bounds
 from .calibrate import calibration_set, mend_ranges
+from .choose import CANDIDATES, choose
 from .compare import compare_lowered
+from .gates import fit_gate_scales, gate_names, measure_gates
 from .images import Images, load_images
 from .inspect import Inspection, inspect
+from .layerwise import layer_errors, worst_layers
 from .lower import drop_final_activation, lower
+from .passes import Lowering, apply_passes
 from .preprocess import Preprocess
 from .recipe import Recipe, get_recipe
 from .result import BoundNotMet, Report, Result
 from .source import image_shape
 
 _NOISE_IMAGES = 8
+_POOR_SNR_DB = 30.0  # below it, a report names the worst layers
 
 
 def convert(
@@ -30,8 +36,10 @@ def convert(
     logits: bool = False,
     preprocess: Preprocess | None = None,
     input_size: int | tuple[int, int] | None = None,
+    lowering: Lowering | None = None,
     min_snr_db: float | None = None,
     min_agreement: float | None = None,
+    max_accuracy_drop: float | None = None,
 ) -> Result:
     """Convert a Keras 3 image model to TensorFlow Lite, and measure what was lost.
 
@@ -40,7 +48,9 @@ def convert(
 
     Args:
         model: functional or Sequential model, one image input and one output.
-        recipe: a name in `RECIPES`, or a `Recipe`.
+        recipe: a name in `RECIPES`, a `Recipe`, or "auto": the fastest recipe whose file
+            keeps the bounds below (without any: `min_agreement=0.99`) on the images. The
+            report shows what it chose from; it converts five times.
         calibration: images as `model.predict` takes them, or raw pixels in [0, 255] with
             `preprocess`: an array (n, h, w, c), a list of arrays, a `tf.data.Dataset`, or a
             directory of pictures (`keras_se.tflite.load_images`; a directory gives raw
@@ -52,8 +62,12 @@ def convert(
         preprocess: put the normalisation into the file, which then takes raw RGB pixels in
             [0, 255]; an integer input then has scale 1, and as uint8 zero point 0.
         input_size: height and width in pixels, for a model that leaves them open.
+        lowering: which of several equal forms the file takes; None is `Lowering()`,
+            the fastest on a CPU.
         min_snr_db: refuse a file with a lower signal-to-noise ratio, in dB.
         min_agreement: refuse a file with a lower top-1 agreement, in [0, 1].
+        max_accuracy_drop: refuse a file whose top-1 accuracy is more than that lower than the
+            Keras model's, both in [0, 1]; needs images with labels.
 
     Returns:
         A `Result`: bytes, recipe, and the report of the comparison. However poor, it is
@@ -66,53 +80,91 @@ def convert(
         RuntimeError: when the model cannot be lowered exactly, the converter refuses it, the
             file does not run or is not of the recipe's dtypes; or on a Keras backend other
             than TensorFlow.
-        BoundNotMet: when the file misses `min_snr_db` or `min_agreement`.
+        BoundNotMet: when the file misses a bound; with "auto", when every file does.
     """
-    recipe = get_recipe(recipe)
-    io = _checked_io(io, recipe)
+    auto = recipe == "auto"
+    candidates = [get_recipe(name) for name in CANDIDATES] if auto else [get_recipe(recipe)]
+    if io is not None:
+        candidates = _that_take(io, candidates)
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
             "Conversion needs Keras on TensorFlow: save the model, set KERAS_BACKEND=tensorflow, "
             f"load it again. Received: backend {keras.backend.backend()!r}"
         )
     shape = image_shape(model, input_size)
-    outputs = model.outputs[0].shape
-    if min_agreement is not None and (len(outputs) != 2 or outputs[1] == 1):
-        raise ValueError(
-            "min_agreement needs an output of one row of classes. "
-            f"Received: min_agreement={min_agreement}, output {outputs}"
-        )
+    bounds = Bounds(min_snr_db, min_agreement, max_accuracy_drop)
+    classes = _classes(model)
+    if auto and bounds == Bounds():
+        bounds = Bounds(min_agreement=0.99) if classes else Bounds(min_snr_db=_POOR_SNR_DB)
+    _check_classes(bounds, classes, model)
     raw_pixels = preprocess is not None
     if calibration is not None:
         images, compared_on = load_images(calibration, shape, raw_pixels), "images"
-    elif recipe.needs_calibration:
+    elif auto or candidates[0].needs_calibration:
         raise ValueError(
-            f"Recipe {recipe.name!r} needs images to learn the ranges of the activations: pass "
-            "calibration=, an array, a dataset or a directory; some hundred typical pictures"
+            f"Recipe {'auto' if auto else candidates[0].name!r} needs images to learn the ranges "
+            "of the activations: pass calibration=, an array, a dataset or a directory; some "
+            "hundred typical pictures"
         )
     else:
         images, compared_on = _noise(shape, raw_pixels), "noise"
+    if bounds.max_accuracy_drop is not None and images.labels is None:
+        raise ValueError(
+            "max_accuracy_drop needs labels: a dataset of (image, label), or class folders. "
+            f"Received: max_accuracy_drop={max_accuracy_drop}, images without labels"
+        )
 
     lowered = lower(model, preprocess, input_size=shape[:2])
     final = (drop_final_activation(lowered) or lowered) if logits else lowered
-    content = run_converter(final, recipe, io, images, raw_pixels)
-    try:
-        inspection = inspect(content)
-    except ValueError as error:
-        raise RuntimeError(f"The converted file does not run: {error}") from error
-    _check_file(inspection, recipe, io, raw_pixels)
-    report = Report(
-        io=io,
-        preprocess=raw_pixels,
-        logits=final is not lowered,
-        comparison=compare_lowered(lowered, content, images),
-        compared_on=compared_on,
-        inspection=inspection,
-        versions={name: version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
-    )
-    result = Result(content, recipe, report)
-    _check_bounds(result, min_snr_db, min_agreement)
+
+    def convert_by(recipe: Recipe) -> Result:
+        own_io = io or recipe.ios[0]
+        primitive = apply_passes(final, lowering or Lowering(), recipe)
+        content, calibrated = _convert_file(primitive, recipe, own_io, images, raw_pixels)
+        try:
+            inspection = inspect(content)
+        except ValueError as error:
+            raise RuntimeError(f"The converted file does not run: {error}") from error
+        _check_file(inspection, recipe, own_io, raw_pixels)
+        comparison = compare_lowered(lowered, content, images)
+        report = Report(
+            io=own_io,
+            preprocess=raw_pixels,
+            logits=final is not lowered,
+            comparison=comparison,
+            compared_on=compared_on,
+            inspection=inspection,
+            versions={name: version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
+            gates=measure_gates(calibrated, images) if calibrated else (),
+            worst_layers=worst_layers(layer_errors(calibrated, content, images))
+            if calibrated and comparison.snr_db < _POOR_SNR_DB
+            else (),
+        )
+        return Result(content, recipe, report)
+
+    if auto:
+        return choose(convert_by, candidates, bounds, images)
+    result = convert_by(candidates[0])
+    violation = bounds.violation(result.report.comparison)
+    if violation is not None:
+        raise BoundNotMet(violation, result)
     return result
+
+
+def _classes(model: keras.Model) -> int | None:
+    """Number of classes; None where the output is not one row of at least two."""
+    output = model.outputs[0].shape
+    return output[1] if len(output) == 2 and output[1] != 1 else None
+
+
+def _check_classes(bounds: Bounds, classes: int | None, model: keras.Model) -> None:
+    for name in ("min_agreement", "max_accuracy_drop"):
+        value = getattr(bounds, name)
+        if value is not None and classes is None:
+            raise ValueError(
+                f"{name} needs an output of one row of classes. "
+                f"Received: {name}={value}, output {model.outputs[0].shape}"
+            )
 
 
 def run_converter(
@@ -123,6 +175,13 @@ def run_converter(
     Raises:
         RuntimeError: when the converter refuses it.
     """
+    return _convert_file(lowered, recipe, io, images, raw_pixels)[0]
+
+
+def _convert_file(
+    lowered: keras.Model, recipe: Recipe, io: str, images: Images, raw_pixels: bool
+) -> tuple[bytes, bytes | None]:
+    """The file, and for int8 the float file with the observed ranges that it was made from."""
     import tensorflow as tf
 
     signature = tf.TensorSpec(lowered.inputs[0].shape, tf.float32, name="image")
@@ -137,16 +196,24 @@ def run_converter(
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if recipe.weights == "float16":
             converter.target_spec.supported_types = [tf.float16]
+        if recipe.needs_calibration:
+            converter.representative_dataset = lambda: calibration_set(images)
+        if recipe.activations == "int16":
+            sets = tf.lite.OpsSet
+            converter.target_spec.supported_ops = [
+                sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+            ]
+            converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
         if recipe.activations == "int8":
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.representative_dataset = lambda: calibration_set(images)
             # Calibration and quantisation apart, to mend the ranges in between.
             converter._experimental_calibrate_only = True
         try:
             content = converter.convert()
-            if recipe.needs_calibration:
-                content = _quantize(mend_ranges(content, raw_pixels), io)
-            return content
+            if recipe.activations != "int8":
+                return content, None
+            calibrated = mend_ranges(content, raw_pixels)
+            return _quantize(calibrated, recipe, io), calibrated
         except Exception as error:  # the converter's own classes differ between versions
             raise RuntimeError(
                 f"TensorFlow's converter refuses {lowered.name!r} with recipe {recipe.name!r}, "
@@ -154,21 +221,27 @@ def run_converter(
             ) from error
 
 
-def _quantize(calibrated: bytes, io: str) -> bytes:
+def _quantize(calibrated: bytes, recipe: Recipe, io: str) -> bytes:
     """Make an int8 file from a float file that carries the ranges of its tensors."""
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
     dtype = tf.as_dtype(io)
-    return mlir_quantize(calibrated, input_data_type=dtype, output_data_type=dtype)
+    gates = set(gate_names(calibrated)) if recipe.float_gates else set()
+    content = mlir_quantize(
+        calibrated, input_data_type=dtype, output_data_type=dtype, denylisted_nodes=gates or None
+    )
+    return fit_gate_scales(content, calibrated) if gates else content
 
 
-def _checked_io(io: str | None, recipe: Recipe) -> str:
-    if io is not None and io not in recipe.ios:
+def _that_take(io: str, recipes: list[Recipe]) -> list[Recipe]:
+    """The recipes whose files may have inputs and outputs of this dtype."""
+    taking = [recipe for recipe in recipes if io in recipe.ios]
+    if not taking:
         raise ValueError(
-            f"Recipe {recipe.name!r} takes io of {list(recipe.ios)}. Received: io={io!r}"
+            f"Recipe {recipes[0].name!r} takes io of {list(recipes[0].ios)}. Received: io={io!r}"
         )
-    return io or recipe.ios[0]
+    return taking
 
 
 def _noise(shape: tuple[int, int, int], raw_pixels: bool) -> Images:
@@ -180,33 +253,21 @@ def _noise(shape: tuple[int, int, int], raw_pixels: bool) -> Images:
 
 
 def _check_file(inspection: Inspection, recipe: Recipe, io: str, raw_pixels: bool) -> None:
-    if recipe.activations == "int8" and not inspection.is_strict_int8:
-        floats = [op for op in inspection.operators if "float32" in op.dtypes]
+    floats = [op for op in inspection.operators if "float32" in op.dtypes]
+    if recipe.float_gates:
+        floats = [op for op in floats if op.name not in ("DEQUANTIZE", "LOGISTIC", "QUANTIZE")]
+    strict = inspection.is_strict_int8 or (recipe.float_gates and not floats)
+    if recipe.activations == "int8" and not strict:
         raise RuntimeError(
             f"The converter left float operators in a file of recipe {recipe.name!r}: "
             f"{sorted({op.name for op in floats})}, tensors {list(inspection.float_tensors)}"
         )
     tensor = inspection.inputs[0]
     expected = (1.0, -128 if io == "int8" else 0)
-    if raw_pixels and io != "float32" and (tensor.scale, tensor.zero_point) != expected:
+    if raw_pixels and io in ("uint8", "int8") and (tensor.scale, tensor.zero_point) != expected:
         raise RuntimeError(
             "The converter did not quantise raw pixels as they are stored: scale and zero point "
             f"should be {expected}. Received: {(tensor.scale, tensor.zero_point)}"
-        )
-
-
-def _check_bounds(result: Result, min_snr_db: float | None, min_agreement: float | None) -> None:
-    comparison = result.report.comparison
-    if min_snr_db is not None and not comparison.snr_db >= min_snr_db:
-        raise BoundNotMet(
-            f"The file has an SNR of {comparison.snr_db:.1f} dB, below min_snr_db={min_snr_db}",
-            result,
-        )
-    if min_agreement is not None and comparison.agreement < min_agreement:
-        raise BoundNotMet(
-            f"The file's top-1 agreement is {comparison.agreement:.4f}, below "
-            f"min_agreement={min_agreement}",
-            result,
         )
 
 

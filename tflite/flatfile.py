@@ -58,7 +58,13 @@ def with_logits(content: bytes) -> bytes | None:
     activation = final_activation(model)
     if activation is None:
         return None
+    return with_outputs(content, [activation[1]])
+
+
+def with_outputs(content: bytes, tensors: list[int]) -> bytes:
+    """A copy of the file with these tensors of its first subgraph as further outputs."""
+    model = unpack(content)
     graph = model.subgraphs[0]
-    graph.outputs = [*map(int, graph.outputs), activation[1]]
+    graph.outputs = [*map(int, graph.outputs), *map(int, tensors)]
     model.signatureDefs = []  # they name the outputs one by one
     return pack(model)

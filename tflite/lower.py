@@ -27,7 +27,7 @@ _VANISHING = (
     keras.layers.SpatialDropout2D,
 )
 
-_TOLERANCE = 1e-5
+TOLERANCE = 1e-5
 # The original computes in 11 (float16) or 8 (bfloat16) bits; the lowered model does not.
 _HALF_TOLERANCE = 5e-2
 
@@ -81,7 +81,7 @@ def lower(
     rebuild = _Rebuild()
     outputs = keras.tree.flatten(rebuild.model(model, x, prefix=""))
     lowered = keras.Model(inputs, outputs[0], name=model.name)
-    _check_equal(model, lowered, preprocess, _HALF_TOLERANCE if rebuild.half else _TOLERANCE)
+    check_equal(model, lowered, preprocess, _HALF_TOLERANCE if rebuild.half else TOLERANCE)
     return (drop_final_activation(lowered) or lowered) if logits else lowered
 
 
@@ -120,7 +120,7 @@ class _Rebuild:
             raise TypeError(subclassed_message(operation))
         if id(operation) in self.copies:
             return self.copies[id(operation)](*args, **arguments)
-        copy = self.copies[id(operation)] = _float32_copy(operation, name)
+        copy = self.copies[id(operation)] = float32_copy(operation, name)
         outputs = copy(*args, **arguments)
         if isinstance(operation, keras.Layer):
             copy.set_weights(operation.get_weights())
@@ -131,7 +131,8 @@ class _Rebuild:
         return name if self.names[name] == 1 else f"{name}_{self.names[name] - 1}"
 
 
-def _float32_copy(operation, name: str):
+def float32_copy(operation, name: str):
+    """A layer or operation of the same configuration under a new name, without weights."""
     config = operation.get_config()
     if isinstance(operation, keras.Layer):
         config |= {"name": name, "dtype": "float32"}
@@ -177,7 +178,7 @@ def drop_final_activation(lowered: keras.Model) -> keras.Model | None:
     return keras.Model(lowered.inputs[0], outputs, name=lowered.name)
 
 
-def _check_equal(model, lowered, preprocess, tolerance: float) -> None:
+def check_equal(model, lowered, preprocess, tolerance: float) -> None:
     """Run both on noise; `lowered` must reproduce `model`."""
     random = np.random.default_rng(0)
     shape = (1, *lowered.inputs[0].shape[1:])

@@ -12,12 +12,14 @@ class Recipe:
         weights: dtype in which the file stores its weights.
         activations: dtype in which the tensors between the operators are computed.
         summary: when to choose it, in one line.
+        float_gates: compute sigmoid gates in float, between integers.
     """
 
     name: str
     weights: str
     activations: str
     summary: str
+    float_gates: bool = False
 
     @property
     def needs_calibration(self) -> bool:
@@ -27,8 +29,10 @@ class Recipe:
     @property
     def ios(self) -> tuple[str, ...]:
         """Dtypes that the file's input and output may have; the first is the default."""
-        return ("uint8", "int8", "float32") if self.activations == "int8" else ("float32",)
+        return _IOS.get(self.activations, ("float32",))
 
+
+_IOS = {"int8": ("uint8", "int8", "float32"), "int16": ("float32", "int16")}
 
 RECIPES = {
     recipe.name: recipe
@@ -38,6 +42,19 @@ RECIPES = {
         Recipe("dynamic_int8", "int8", "float32", "a quarter of the size, no pictures needed"),
         Recipe(
             "static_int8", "int8", "int8", "smallest and fastest; integers only, for CPU and NPU"
+        ),
+        Recipe(
+            "mixed_int8",
+            "int8",
+            "int8",
+            "as fast on a CPU; small gates keep their value, in float",
+            float_gates=True,
+        ),
+        Recipe(
+            "static_int16x8",
+            "int8",
+            "int16",
+            "integers only, near float's accuracy; slow on a CPU, for some NPUs",
         ),
     )
 }

@@ -1,12 +1,16 @@
 """What a conversion returns: the file's bytes, and what is known about them."""
 
+import math
 import os
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .bounds import Choice
 from .compare import Comparison
+from .gates import Gate
 from .inspect import Inspection
+from .layerwise import LayerError
 from .recipe import Recipe
 
 
@@ -22,6 +26,9 @@ class Report:
         compared_on: "images" of the caller, or "noise".
         inspection: operators, tensors, partitions.
         versions: of the libraries that made the file.
+        gates: the sigmoid gates, seen on the calibration images; int8 recipes only.
+        worst_layers: where an int8 file below 30 dB loses most.
+        choices: of recipe="auto", the table it chose from.
     """
 
     io: str
@@ -31,6 +38,14 @@ class Report:
     compared_on: str
     inspection: Inspection
     versions: dict[str, str]
+    gates: tuple[Gate, ...] = ()
+    worst_layers: tuple[LayerError, ...] = ()
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def small_gates(self) -> tuple[Gate, ...]:
+        """Gates whose values int8's fixed step of 1/256 does not hold."""
+        return tuple(gate for gate in self.gates if gate.is_small)
 
     def to_dict(self) -> dict:
         """The report as a JSON-able dictionary."""
@@ -38,11 +53,31 @@ class Report:
             "comparison": self.comparison.to_dict(),
             "inspection": self.inspection.to_dict(),
         }
+        for name in ("gates", "worst_layers", "choices"):
+            nested[name] = [_finite(asdict(row)) for row in getattr(self, name)]
         return {key: nested.get(key, value) for key, value in vars(self).items()}
 
     def __str__(self) -> str:
         noise = "" if self.compared_on == "images" else "compared on noise: no images were given\n"
-        return f"{noise}{self.comparison}\n{self.inspection}"
+        lines = [f"{noise}{self.comparison}", str(self.inspection)]
+        if self.small_gates:
+            cure = (
+                "computed in float, as this recipe does"
+                if "LOGISTIC" in self._float_operators()
+                else 'cure: recipe="mixed_int8", or gates of hard_sigmoid'
+            )
+            lines.append(f"gates too small for int8's steps of 1/256 ({cure}):")
+            lines += [f"  {gate}" for gate in self.small_gates]
+        if self.worst_layers:
+            lines.append("layers that lose most:")
+            lines += [f"  {layer}" for layer in self.worst_layers]
+        if self.choices:
+            lines.append("recipes:")
+            lines += [str(choice) for choice in self.choices]
+        return "\n".join(lines)
+
+    def _float_operators(self) -> set[str]:
+        return {op.name for op in self.inspection.operators if "float32" in op.dtypes}
 
 
 @dataclass(frozen=True)
@@ -105,3 +140,11 @@ class BoundNotMet(RuntimeError):
     def __init__(self, message: str, result: Result):
         super().__init__(message)
         self.result = result
+
+
+def _finite(row: dict) -> dict:
+    """The dictionary with infinite and undefined numbers as strings, for JSON."""
+    return {
+        key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }

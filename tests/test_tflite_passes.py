@@ -1,0 +1,264 @@
+"""The exact rewrites before conversion: equal outputs, and what they do to the operators."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se import applications
+from keras_se.layers import CBAM, GroupedConv2D, ResidualTail, SqueezeExcite
+from keras_se.tflite import Lowering, convert, get_recipe, lower
+from keras_se.tflite.passes import PASSES, apply_passes, rewrite
+from keras_se.tflite.passes.fold_squeeze import fold_squeeze
+from keras_se.tflite.passes.merge_groups import merge_groups, merged_groups, widen_groups
+
+layers = keras.layers
+INT8, FLOAT32 = get_recipe("static_int8"), get_recipe("float32")
+ALL = Lowering(groups="dense", pool="average_pool", channel_mean="conv")
+
+
+def random(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def randomized(model):
+    """Weights and statistics as training leaves them: no BatchNorm is the identity."""
+    generator = np.random.default_rng(1)
+    for weight in model.weights:
+        low, high = (0.5, 2.0) if "variance" in weight.name else (-0.5, 0.5)
+        weight.assign(generator.uniform(low, high, weight.shape))
+    return model
+
+
+def outputs(model, images):
+    return keras.ops.convert_to_numpy(model(images, training=False))
+
+
+def assert_equal(before, after):
+    x = random(2, *before.inputs[0].shape[1:])[:1]
+    expected = outputs(before, x)
+    np.testing.assert_allclose(
+        outputs(after, x), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
+    )
+
+
+def bottleneck(expand=None, between=(), gate=None, size=(8, 10)):
+    """x -> 1x1 convolution -> BatchNorm -> gate, added to a shortcut."""
+    inputs = keras.Input((*size, 8), batch_size=1)
+    x = (expand or layers.Conv2D(32, 1, use_bias=False))(inputs)
+    x = layers.BatchNormalization()(x)
+    for layer in between:
+        x = layer(x)
+    x = (gate or SqueezeExcite(ratio=4))(x)
+    return lower(randomized(keras.Model(inputs, x)))
+
+
+def dense_gate(x):
+    z = layers.GlobalAveragePooling2D()(x)
+    z = layers.Dense(16, activation="sigmoid")(layers.Dense(4, activation="relu")(z))
+    return layers.Multiply()([x, layers.Reshape((1, 1, 16))(z)])
+
+
+def test_folding_reads_the_narrow_map_and_makes_the_reduction_small():
+    before = bottleneck()
+    after = rewrite(before, fold_squeeze, Lowering(), INT8)
+    assert_equal(before, after)
+    squeeze = next(x for x in after.layers if isinstance(x, layers.GlobalAveragePooling2D))
+    assert squeeze.input.shape == (1, 8, 10, 8)
+    kernels = [
+        tuple(layer.kernel.shape) for layer in after.layers if isinstance(layer, layers.Conv2D)
+    ]
+    assert sorted(kernels) == [(1, 1, 8, 8), (1, 1, 8, 32), (1, 1, 8, 32)]
+    assert len({layer.name for layer in after.layers}) == len(after.layers) == len(before.layers)
+    assert rewrite(before, fold_squeeze, Lowering(fold_squeeze=False), INT8) is before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"expand": layers.Conv2D(32, 1, bias_initializer="ones")},
+        {"between": [layers.BatchNormalization(scale=False, center=False, name="second_norm")]},
+        {"gate": SqueezeExcite(ratio=4, use_bias=False, gate="hard_sigmoid")},
+        {"gate": CBAM(ratio=4)},
+        {"expand": layers.Conv2D(16, 1), "gate": dense_gate},
+    ],
+)
+def test_folding_is_exact_for_biases_other_gates_and_dense_layers(arguments):
+    before = bottleneck(**arguments)
+    after = rewrite(before, fold_squeeze, Lowering(), INT8)
+    assert (after is before) == ("between" in arguments)  # two BatchNorms are not a bottleneck
+    assert_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"between": [layers.ReLU()]},
+        {"expand": layers.Conv2D(32, 1, activation="relu")},
+        {"expand": layers.Conv2D(32, 3)},
+        {"expand": layers.Conv2D(32, 1, strides=2)},
+        {"expand": layers.Conv2D(32, 1, groups=2)},
+        {"expand": layers.Conv2D(8, 1)},
+        {"expand": layers.DepthwiseConv2D(1)},
+        {"gate": SqueezeExcite(ratio=2, squeeze="max")},
+    ],
+)
+def test_folding_leaves_what_does_not_commute_or_does_not_pay(arguments):
+    before = bottleneck(**arguments)
+    assert rewrite(before, fold_squeeze, Lowering(), INT8) is before
+
+
+def test_other_readers_of_a_folded_squeeze_keep_it():
+    inputs = keras.Input((8, 8, 4), batch_size=1)
+    x = layers.BatchNormalization()(layers.Conv2D(16, 1)(inputs))
+    z = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.Conv2D(16, 1, activation="sigmoid")(layers.Conv2D(2, 1)(z))
+    before = randomized(keras.Model(inputs, layers.Concatenate()([x * gate, x * z])))
+    after = rewrite(before, fold_squeeze, Lowering(), INT8)
+    assert_equal(before, after)
+    pools = [x for x in after.layers if isinstance(x, layers.GlobalAveragePooling2D)]
+    assert sorted(pool.input.shape[-1] for pool in pools) == [4, 16]
+
+
+def test_layers_that_are_called_twice_are_left_alone():
+    inputs = keras.Input((8, 8, 8), batch_size=1)
+    shared = [layers.Conv2D(32, 1), layers.BatchNormalization(), layers.Conv2D(8, 1)]
+    x = inputs
+    for _ in range(2):
+        y = shared[1](shared[0](x))
+        z = shared[2](layers.GlobalAveragePooling2D(keepdims=True)(y))
+        x = layers.Multiply()([x, layers.Activation("sigmoid")(z)])
+    before = randomized(keras.Model(inputs, x))
+    assert rewrite(before, fold_squeeze, Lowering(), INT8) is before
+    after = apply_passes(before, ALL, INT8)
+    assert_equal(before, after)
+    assert sum(isinstance(layer, layers.Conv2D) for layer in after.layers) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "folds"),
+    [("SEResNet50", 16), ("SEResNeXt26", 8), ("SEResNet18", 0), ("CBAMResNet50", 16)],
+)
+def test_folding_of_whole_networks(name, folds):
+    network = getattr(applications, name)(weights=None, input_shape=(32, 32, 3), classes=5)
+    before = lower(network)
+    after = rewrite(before, fold_squeeze, Lowering(), INT8)
+    assert sum(layer.name.endswith("_reduce_squeeze") for layer in after.layers) == folds
+    assert_equal(before, after)
+
+
+def test_se_of_a_basic_block_is_not_folded_in_a_tail():
+    x = inputs = keras.Input((8, 8, 8), batch_size=1)
+    x = layers.Conv2D(8, 3, padding="same")(x)
+    before = lower(keras.Model(inputs, ResidualTail(SqueezeExcite(ratio=4))([x, inputs])))
+    assert rewrite(before, fold_squeeze, Lowering(), INT8) is before
+
+
+@pytest.mark.parametrize("merged", [1, 2, 4, 8])
+@pytest.mark.parametrize("options", [{"padding": "same"}, {"strides": 2}, {"dilation_rate": 2}])
+def test_merged_groups_compute_the_same(merged, options):
+    x = random(2, 9, 9, 16)
+    conv = layers.Conv2D(24, 3, groups=8, **options)
+    expected = conv(x)
+    wide = layers.Conv2D(24, 3, groups=merged, **options)
+    wide.build(x.shape)
+    wide.set_weights([widen_groups(conv.get_weights()[0], 8, merged), conv.get_weights()[1]])
+    np.testing.assert_allclose(wide(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("width", "groups", "recipe", "expected"),
+    [
+        (4, "auto", INT8, 8),
+        (8, "auto", INT8, 16),
+        (16, "auto", INT8, 32),
+        (4, "auto", FLOAT32, 32),
+        (4, "keep", INT8, 32),
+        (4, "dense", FLOAT32, 1),
+    ],
+)
+def test_groups_by_width_and_recipe(width, groups, recipe, expected):
+    conv = layers.Conv2D(32 * width, 1, groups=32, use_bias=False)
+    conv.build((1, 4, 4, 32 * width))
+    assert merged_groups(conv, groups, recipe.activations) == expected
+
+
+@pytest.mark.parametrize("groups", ["auto", "keep", "dense"])
+def test_a_grouped_convolution_stays_one_operator(groups):
+    inputs = keras.Input((12, 12, 16))
+    model = keras.Model(inputs, GroupedConv2D(32, 3, groups=4, activation="relu")(inputs))
+    images = random(4, 12, 12, 16)
+    result = convert(model, "static_int8", images, lowering=Lowering(groups=groups))
+    assert result.report.inspection.sequence == ("QUANTIZE", "CONV_2D", "QUANTIZE")
+    assert result.report.comparison.snr_db > 30
+
+
+@pytest.mark.parametrize("gate", [SqueezeExcite(ratio=4), dense_gate])
+def test_average_pools_replace_every_mean(gate):
+    model = bottleneck(layers.Conv2D(16, 1), gate=gate)
+    result = convert(model, "float32", lowering=Lowering(pool="average_pool"))
+    sequence = result.report.inspection.sequence
+    assert "MEAN" not in sequence
+    assert "AVERAGE_POOL_2D" in sequence
+    assert result.report.comparison.snr_db > 100
+
+
+def test_the_channel_mean_is_a_convolution_on_request():
+    model = bottleneck(layers.Conv2D(16, 3), gate=CBAM(ratio=4))
+    count = convert(model, "float32").report.inspection.sequence.count
+    changed = convert(model, "float32", lowering=Lowering(channel_mean="conv"))
+    count_changed = changed.report.inspection.sequence.count
+    assert (count("MEAN"), count_changed("MEAN")) == (2, 1)
+    assert count_changed("CONV_2D") == count("CONV_2D") + 1
+    assert changed.report.comparison.snr_db > 100
+
+
+@pytest.mark.parametrize("apply", PASSES)
+def test_every_pass_says_why(apply):
+    assert len(apply.__doc__.splitlines()) > 3
+
+
+@pytest.mark.slow
+def test_all_passes_together_keep_a_network():
+    network = applications.CBAMResNeXt50(weights=None, input_shape=(32, 32, 3), classes=5)
+    before = lower(network)
+    after = apply_passes(before, ALL, INT8)
+    assert_equal(before, after)
+    kinds = {type(layer) for layer in after.layers}
+    assert layers.GlobalAveragePooling2D not in kinds
+    assert layers.GlobalAveragePooling1D not in kinds
+    assert {getattr(layer, "groups", 1) for layer in after.layers} == {1}
+
+
+def test_all_passes_together_keep_a_block():
+    before = bottleneck(GroupedConv2D(32, 3, groups=4), gate=CBAM(ratio=4))
+    after = apply_passes(before, ALL, INT8)
+    assert_equal(before, after)
+    names = [layer.name for layer in after.layers]
+    assert len(set(names)) == len(names)
+    assert {getattr(layer, "groups", 1) for layer in after.layers} == {1}
+
+
+def test_a_pass_that_changes_the_outputs_is_an_error(monkeypatch):
+    def double(operation, graph, lowering, recipe):
+        if isinstance(operation, layers.BatchNormalization):
+            return lambda new: 2 * new(operation.input)
+        return None
+
+    monkeypatch.setitem(apply_passes.__globals__, "PASSES", (double,))
+    with pytest.raises(RuntimeError, match="changed its output"):
+        apply_passes(bottleneck(), Lowering(), INT8)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"groups": "split"}, {"pool": "max"}, {"channel_mean": 1}, {"fold_squeeze": None}]
+)
+def test_unknown_choices_are_refused(arguments):
+    with pytest.raises(ValueError, match="Received: " + next(iter(arguments))):
+        Lowering(**arguments)
+
+
+def test_a_pass_that_finds_nothing_returns_the_model_itself():
+    model = lower(keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(2, 1)]))
+    assert apply_passes(model, Lowering(), INT8) is model
+    assert rewrite(model, merge_groups, ALL, INT8) is model
