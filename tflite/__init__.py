@@ -1,7 +1,7 @@
 """From a Keras 3 image model to a .tflite file that was run before it is returned.
 
 `convert` makes and checks the file, `compare` measures it on pictures, `inspect` lists
-what is inside. TensorFlow is imported when a model is converted, not before.
+what is inside. `quantize_aware` trains for the rounding of int8 first. TensorFlow is imported when a model is converted, not before.
 """
 
 from .compare import Comparison, compare
@@ -10,6 +10,7 @@ from .images import Images, load_images
 from .inspect import Inspection, Operator, inspect
 from .lower import lower
 from .preprocess import Preprocess
+from .qat import calibrate_ranges, quantize_aware, strip
 from .recipe import RECIPES, Recipe, get_recipe
 from .result import BoundNotMet, Report, Result
 from .run import Runner, TensorInfo
@@ -27,10 +28,13 @@ __all__ = [
     "Result",
     "Runner",
     "TensorInfo",
+    "calibrate_ranges",
     "compare",
     "convert",
     "get_recipe",
     "inspect",
     "load_images",
     "lower",
+    "quantize_aware",
+    "strip",
 ]

@@ -14,6 +14,8 @@ from .images import Images, load_images
 from .inspect import Inspection, inspect
 from .lower import drop_final_activation, lower
 from .preprocess import Preprocess
+from .qat.deploy import deployed
+from .qat.quantize import is_quantized, takes_raw_pixels
 from .recipe import Recipe, get_recipe
 from .result import BoundNotMet, Report, Result
 from .source import image_shape
@@ -39,7 +41,8 @@ def convert(
     built-in operators alone, and run beside the Keras model on the caller's images.
 
     Args:
-        model: functional or Sequential model, one image input and one output.
+        model: functional or Sequential model, one image input and one output; or one from
+            `quantize_aware`, which brings its own ranges and preprocessing.
         recipe: a name in `RECIPES`, or a `Recipe`.
         calibration: images as `model.predict` takes them, or raw pixels in [0, 255] with
             `preprocess`: an array (n, h, w, c), a list of arrays, a `tf.data.Dataset`, or a
@@ -82,10 +85,13 @@ def convert(
             "min_agreement needs an output of one row of classes. "
             f"Received: min_agreement={min_agreement}, output {outputs}"
         )
-    raw_pixels = preprocess is not None
+    quantized = is_quantized(model)
+    if quantized:
+        _check_quantized_options(recipe, preprocess)
+    raw_pixels = takes_raw_pixels(model) if quantized else preprocess is not None
     if calibration is not None:
         images, compared_on = load_images(calibration, shape, raw_pixels), "images"
-    elif recipe.needs_calibration:
+    elif recipe.needs_calibration and not quantized:
         raise ValueError(
             f"Recipe {recipe.name!r} needs images to learn the ranges of the activations: pass "
             "calibration=, an array, a dataset or a directory; some hundred typical pictures"
@@ -93,9 +99,9 @@ def convert(
     else:
         images, compared_on = _noise(shape, raw_pixels), "noise"
 
-    lowered = lower(model, preprocess, input_size=shape[:2])
+    lowered = deployed(model) if quantized else lower(model, preprocess, input_size=shape[:2])
     final = (drop_final_activation(lowered) or lowered) if logits else lowered
-    content = run_converter(final, recipe, io, images, raw_pixels)
+    content = run_converter(final, recipe, io, None if quantized else images, raw_pixels)
     try:
         inspection = inspect(content)
     except ValueError as error:
@@ -116,9 +122,12 @@ def convert(
 
 
 def run_converter(
-    lowered: keras.Model, recipe: Recipe, io: str, images: Images, raw_pixels: bool
+    lowered: keras.Model, recipe: Recipe, io: str, images: Images | None, raw_pixels: bool
 ) -> bytes:
     """Convert a lowered model of batch 1 with TensorFlow's converter.
+
+    Static recipes learn the ranges of the activations from `images`; None takes those of
+    the fake quantisation in the model.
 
     Raises:
         RuntimeError: when the converter refuses it.
@@ -137,14 +146,17 @@ def run_converter(
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if recipe.weights == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        if recipe.activations == "int8":
+        if images is None:
+            dtype = tf.as_dtype(io)
+            converter.inference_input_type = converter.inference_output_type = dtype
+        elif recipe.activations == "int8":
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.representative_dataset = lambda: calibration_set(images)
             # Calibration and quantisation apart, to mend the ranges in between.
             converter._experimental_calibrate_only = True
         try:
             content = converter.convert()
-            if recipe.needs_calibration:
+            if recipe.needs_calibration and images is not None:
                 content = _quantize(mend_ranges(content, raw_pixels), io)
             return content
         except Exception as error:  # the converter's own classes differ between versions
@@ -169,6 +181,19 @@ def _checked_io(io: str | None, recipe: Recipe) -> str:
             f"Recipe {recipe.name!r} takes io of {list(recipe.ios)}. Received: io={io!r}"
         )
     return io or recipe.ios[0]
+
+
+def _check_quantized_options(recipe: Recipe, preprocess) -> None:
+    if recipe.name != "static_int8":
+        raise ValueError(
+            "A model from `quantize_aware` converts with recipe 'static_int8'; `strip` gives "
+            f"the plain model for the others. Received: recipe={recipe.name!r}"
+        )
+    if preprocess is not None:
+        raise ValueError(
+            "A model from `quantize_aware` was trained with its preprocessing inside: pass "
+            f"preprocess to `quantize_aware`. Received: preprocess={preprocess!r}"
+        )
 
 
 def _noise(shape: tuple[int, int, int], raw_pixels: bool) -> Images:
