@@ -1,7 +1,8 @@
 """From a Keras 3 image model to a .tflite file that was run before it is returned.
 
-`convert` makes and checks the file, `compare` measures it on pictures, `inspect` lists
-what is inside. `quantize_aware` trains for the rounding of int8 first. TensorFlow is imported when a model is converted, not before.
+`convert` makes and checks the file, `compare` measures it on pictures, `inspect` lists what
+is inside; `quantize_aware` trains for the rounding of int8 first. TensorFlow is imported
+when a model is converted, not before.
 """
 
 from .compare import Comparison, compare

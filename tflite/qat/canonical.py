@@ -104,9 +104,7 @@ def _affine(x, scale, offset, name: str, trainable: bool = False):
     """scale * x + offset, for each channel, as one depthwise 1x1 convolution."""
     channels = x.shape[-1]
     if len(x.shape) == 2:
-        pixel = layers.Reshape((1, 1, channels), name=f"{name}_pixel")(x)
-        pixel = _affine(pixel, scale, offset, name, trainable)
-        return layers.Reshape((channels,), name=f"{name}_vector")(pixel)
+        return _as_pixel(x, name, lambda pixel: _affine(pixel, scale, offset, name, trainable))
     if len(x.shape) != 4:
         raise ValueError(
             f"{name!r} scales a tensor of shape {x.shape}; feature maps (b, h, w, c) and "
@@ -116,6 +114,12 @@ def _affine(x, scale, offset, name: str, trainable: bool = False):
     offset = np.broadcast_to(np.asarray(offset, "float32"), channels)
     layer = layers.DepthwiseConv2D(1, name=name, trainable=trainable)
     return add_layer(layer, x, [scale.reshape(1, 1, channels, 1), offset])
+
+
+def _as_pixel(x, name: str, function):
+    """Apply a function of feature maps to a vector (b, c)."""
+    pixel = layers.Reshape((1, 1, x.shape[-1]), name=f"{name}_pixel")(x)
+    return layers.Reshape((x.shape[-1],), name=f"{name}_vector")(function(pixel))
 
 
 def _separable(layer, x):
@@ -180,5 +184,7 @@ def _activation(layer, x, name: str):
 
 def _hard_sigmoid(x, name: str):
     """relu6(x + 3) / 6."""
+    if len(x.shape) == 2:  # one reshaping for all, or the ReLU could not fuse
+        return _as_pixel(x, name, lambda pixel: _hard_sigmoid(pixel, name))
     shifted = _affine(x, 1.0, 3.0, f"{name}_shift")
     return _affine(layers.ReLU(6.0, name=f"{name}_relu6")(shifted), 1 / 6, 0.0, name)

@@ -32,8 +32,26 @@ def deployed(model: keras.Model) -> keras.Model:
         )
     kinds = {QuantizedConv2D: DeployedConv2D}
     copy = rebuild(model, lambda op: copy_of(op, kinds.get(type(op))), batch_size=1)
+    _mend_norms(copy)
     _mend_ranges(copy)
     return copy
+
+
+def _mend_norms(model: keras.Model) -> None:
+    """Move a gamma of zero from BatchNorm into the kernel: folded, it would be a scale of zero."""
+    for node in trace(model):
+        if not node.is_a(keras.layers.BatchNormalization) or not node.operation.scale:
+            continue
+        norm, convolution = node.operation, node.inputs[0].operation
+        zero = np.abs(norm.gamma) < _ZERO
+        if not zero.any():
+            continue
+        norm.gamma.assign(np.where(zero, 1, norm.gamma))
+        norm.moving_mean.assign(np.where(zero, 0, norm.moving_mean))
+        kernel, *bias = (np.asarray(w) for w in convolution.weights)
+        # A depthwise kernel is (h, w, c, m), and its outputs are ordered (c, m).
+        dead = zero.reshape(kernel.shape[2:]) if kernel[0, 0].size == zero.size else zero
+        convolution.set_weights([np.where(dead, 0, kernel), *(np.where(zero, 0, b) for b in bias)])
 
 
 def _mend_ranges(model: keras.Model) -> None:

@@ -11,8 +11,9 @@ from ...lowering import add_layer
 
 # A narrower range would give a scale that integer kernels refuse.
 _NARROWEST = 1e-6
-# A channel of zeros (a padded shortcut has some) gets this share of the largest one's range.
-_SMALLEST_CHANNEL = 1e-6
+# A channel this much smaller than the largest one counts as zeros (a padded shortcut has
+# some) and gets the largest one's range: its own would overflow the 32 bits of its bias.
+_SMALLEST_CHANNEL = 1e-5
 
 
 def fake_quantize_kernel(kernel, per_channel: bool):
@@ -23,13 +24,11 @@ def fake_quantize_kernel(kernel, per_channel: bool):
         per_channel: whether every channel of the last axis has its own m.
     """
     magnitude = ops.abs(ops.stop_gradient(kernel))
-    largest = ops.max(magnitude)
+    bound = largest = ops.max(magnitude)
     if per_channel:
         bound = ops.max(magnitude, axis=tuple(range(len(kernel.shape) - 1)))
-        bound = ops.maximum(bound, _SMALLEST_CHANNEL * largest)
-    else:
-        bound = largest
-    bound = ops.maximum(bound, 1e-12)
+        bound = ops.where(bound > _SMALLEST_CHANNEL * largest, bound, largest)
+    bound = ops.where(bound > 0, bound, 1.0)
     return keras.quantizers.fake_quant_with_min_max_vars(
         kernel, -bound, bound, num_bits=8, narrow_range=True, axis=-1 if per_channel else None
     )
@@ -82,8 +81,7 @@ class FakeQuant(keras.layers.Layer):
         super().__init__(**kwargs)
         if (low is None) != (high is None) or (low is not None and not low <= 0 < high):
             raise ValueError(
-                "A fixed range has both ends and holds zero. "
-                f"Received: low={low!r}, high={high!r}"
+                f"A fixed range has both ends and holds zero. Received: low={low!r}, high={high!r}"
             )
         self.low = low
         self.high = high
