@@ -15,6 +15,7 @@ from .qat import calibrate_ranges, quantize_aware, strip
 from .recipe import RECIPES, Recipe, get_recipe
 from .result import BoundNotMet, Report, Result
 from .run import Runner, TensorInfo
+from .tfmot import Tuned, Tuning, cluster, compressed_size_bytes, prune
 
 __all__ = [
     "RECIPES",
@@ -29,13 +30,18 @@ __all__ = [
     "Result",
     "Runner",
     "TensorInfo",
+    "Tuned",
+    "Tuning",
     "calibrate_ranges",
+    "cluster",
     "compare",
+    "compressed_size_bytes",
     "convert",
     "get_recipe",
     "inspect",
     "load_images",
     "lower",
+    "prune",
     "quantize_aware",
     "strip",
 ]

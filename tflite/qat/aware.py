@@ -3,7 +3,10 @@
 import keras
 
 from ..preprocess import Preprocess
+from ..tfmot.bridge import Tuned, Tuning, tune
 from .quantize import quantize_native
+
+ENGINES = ("keras", "tfmot")
 
 
 def quantize_aware(
@@ -12,7 +15,9 @@ def quantize_aware(
     calibration=None,
     *,
     input_size: int | tuple[int, int] | None = None,
-) -> keras.Model:
+    engine: str = "keras",
+    tuning: Tuning | None = None,
+) -> keras.Model | Tuned:
     """Rebuild a trained model so that it computes as its int8 file will, and can be trained.
 
     The model is lowered (`keras_se.tflite.lower`), its kernels are rounded to int8 as they
@@ -34,11 +39,17 @@ def quantize_aware(
         calibration: pictures that set the ranges before training, as for `calibrate_ranges`.
             None leaves that to the first batches of training.
         input_size: height and width in pixels, for a model that leaves them open.
+        engine: "keras", or "tfmot": train with TensorFlow Model Optimization (extra `tfmot`)
+            in a child process. Its ranges come from the training pictures.
+        tuning: the training, for engine="tfmot" alone.
 
     Returns:
-        A functional model that takes batches of any size.
+        A functional model that takes batches of any size; with engine="tfmot" a `Tuned`,
+        the plain model with the trained weights and the int8 file.
 
     Raises:
+        ImportError: for engine="tfmot" without the extra.
+        RuntimeError: when its child process fails, with its message.
         TypeError: for a subclassed model.
         ValueError: for a model that is quantised already, layers without an int8 form (by
             name), a concatenation of ranges that the format fixes differently, or images
@@ -49,4 +60,15 @@ def quantize_aware(
     >>> [type(layer).__name__ for layer in quantize_aware(model).layers]
     ['InputLayer', 'FakeQuant', 'QuantizedConv2D', 'ReLU', 'FakeQuant', 'GlobalMaxPooling2D']
     """
+    if engine not in ENGINES:
+        raise ValueError(f"Unknown engine; expected one of {ENGINES}. Received: engine={engine!r}")
+    if (engine == "tfmot") != (tuning is not None) or (tuning and calibration is not None):
+        raise ValueError(
+            'engine="tfmot" trains by itself and needs tuning=Tuning(images, labels), and no '
+            'calibration; engine="keras" takes no tuning. '
+            f"Received: engine={engine!r}, tuning={tuning!r}"
+        )
+    if tuning is not None:
+        options = {"raw_pixels": preprocess is not None}
+        return tune(model, "quantize", tuning, options, preprocess, input_size)
     return quantize_native(model, preprocess, calibration, input_size)

@@ -74,9 +74,7 @@ def tune(
     if is_quantized(model):
         raise ValueError(f"{model.name!r} is quantised already; `strip` gives the plain model")
     if find_spec("tensorflow_model_optimization") is None or find_spec("tf_keras") is None:
-        raise ImportError(
-            "This needs TensorFlow Model Optimization: pip install 'keras-se[tfmot]'"
-        )
+        raise ImportError("This needs TensorFlow Model Optimization: pip install 'keras-se[tfmot]'")
     images = load_images(tuning.images, shape, preprocess is not None)
     if tuning.labels is None and images.labels is None:
         raise ValueError("Labels are needed: pass Tuning(images, labels)")

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
+from tensorflow_model_optimization.python.core.quantization.keras import quant_ops
 
 quantization = tfmot.quantization.keras
 # Written by Keras 3 in another form, and not needed for tuning.
@@ -51,6 +52,7 @@ class OutputOnly(quantization.QuantizeConfig):
         return {}
 
 
+CALIBRATION = 128  # pictures
 _OUTPUT_ONLY = ("Multiply", "Subtract", "Maximum", "Minimum", "GlobalMaxPooling1D")
 
 
@@ -87,7 +89,7 @@ def wrap(model, function):
     return tf_keras.models.clone_model(model, clone_function=function)
 
 
-def quantized(model, options):
+def quantized(model):
     def annotate(layer):
         if type(layer).__name__ in _OUTPUT_ONLY:
             return quantization.quantize_annotate_layer(layer, OutputOnly())
@@ -95,6 +97,33 @@ def quantized(model, options):
 
     with quantization.quantize_scope({"OutputOnly": OutputOnly}):
         return quantization.quantize_apply(wrap(model, annotate))
+
+
+def calibrate(model, images, raw_pixels):
+    """Set the ranges from pictures: TFMOT starts them at [-6, 6] and moves 0.1 % a step."""
+    average, norms = quant_ops.MovingAvgQuantize, {}
+    for layer in model.layers:
+        plain = getattr(layer, "layer", layer)
+        if isinstance(plain, tf_keras.layers.BatchNormalization):
+            norms[plain] = plain.get_weights()
+    try:
+        quant_ops.MovingAvgQuantize = lambda *args, **options: average(
+            *args, **{**options, "ema_decay": 0.0}
+        )
+        model(images, training=True)
+    finally:
+        quant_ops.MovingAvgQuantize = average
+    for layer, weights in norms.items():
+        layer.set_weights(weights)
+    if raw_pixels:
+        fix_input(model)
+
+
+def fix_input(model):
+    """Give raw pixels the range [0, 255], so that a file stores them as they are."""
+    for weight in model.layers[1].weights:
+        if weight.name.split(":")[0].endswith(("_min", "_max")):
+            weight.assign(0.0 if "_min" in weight.name else 255.0)
 
 
 def tunable(layer, smallest=0):
@@ -163,7 +192,8 @@ def main(folder):
     steps = fit["epochs"] * -(-len(images) // fit["batch_size"])
     callbacks = []
     if method == "quantize":
-        tuned = quantized(model, options)
+        tuned = quantized(model)
+        calibrate(tuned, np.asarray(images[:CALIBRATION], "float32"), options["raw_pixels"])
     elif method == "prune":
         tuned = pruned(model, options, steps)
         callbacks.append(tfmot.sparsity.keras.UpdatePruningStep())
@@ -193,6 +223,8 @@ def main(folder):
         verbose=0,
     )
     if method == "quantize":
+        if options["raw_pixels"]:
+            fix_input(tuned)  # training moved it a little
         converter = tf.lite.TFLiteConverter.from_keras_model(fixed_batch(tuned, images.shape[1:]))
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = tf.uint8
