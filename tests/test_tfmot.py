@@ -19,9 +19,6 @@ from keras_se.tflite import (
     prune,
     quantize_aware,
 )
-from keras_se.tflite import (
-    quantize_aware as aware,
-)
 
 layers = keras.layers
 needs_tfmot = pytest.mark.skipif(
@@ -82,7 +79,9 @@ def accuracy(model, images, labels):
 def test_quantisation_gives_a_strict_file_and_leaves_the_callers_keras_alone(model):
     images, labels = pictures()
     before = model.get_weights()
-    tuned = aware(model, Pixels(), engine="tfmot", tuning=Tuning(images, labels))
+    tuned = quantize_aware(model, Pixels(), engine="tfmot", tuning=Tuning(images, labels))
+    kernel = tuned.model.get_layer("preprocess").get_weights()[0]
+    np.testing.assert_array_equal(kernel[0, 0], np.eye(3, dtype="float32") / 64)
     inspection = inspect(tuned.tflite)
     assert inspection.is_strict_int8
     assert (inspection.inputs[0].scale, inspection.inputs[0].zero_point) == (1.0, 0)

@@ -95,8 +95,13 @@ def quantized(model):
             return quantization.quantize_annotate_layer(layer, OutputOnly())
         return quantization.quantize_annotate_layer(layer)
 
+    frozen = {layer.name for layer in model.layers if not layer.trainable}
     with quantization.quantize_scope({"OutputOnly": OutputOnly}):
-        return quantization.quantize_apply(wrap(model, annotate))
+        tuned = quantization.quantize_apply(wrap(model, annotate))
+    for layer in tuned.layers:  # TFMOT's wrappers train their kernel whatever the layer says
+        if getattr(layer, "layer", layer).name in frozen:
+            layer.trainable = False
+    return tuned
 
 
 def calibrate(model, images, raw_pixels):
