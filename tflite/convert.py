@@ -19,6 +19,8 @@ from .layerwise import layer_errors, worst_layers
 from .lower import drop_final_activation, lower
 from .passes import Lowering, apply_passes
 from .preprocess import Preprocess
+from .qat.deploy import deployed
+from .qat.quantize import is_quantized, takes_raw_pixels
 from .recipe import Recipe, get_recipe
 from .result import BoundNotMet, Report, Result
 from .source import image_shape
@@ -47,7 +49,8 @@ def convert(
     built-in operators alone, and run beside the Keras model on the caller's images.
 
     Args:
-        model: functional or Sequential model, one image input and one output.
+        model: functional or Sequential model, one image input and one output; or one from
+            `quantize_aware`, which brings its own ranges and preprocessing.
         recipe: a name in `RECIPES`, a `Recipe`, or "auto": the fastest recipe whose file
             keeps the bounds below (without any: `min_agreement=0.99`) on the images. The
             report shows what it chose from; it converts five times.
@@ -97,10 +100,13 @@ def convert(
     if auto and bounds == Bounds():
         bounds = Bounds(min_agreement=0.99) if classes else Bounds(min_snr_db=_POOR_SNR_DB)
     _check_classes(bounds, classes, model)
-    raw_pixels = preprocess is not None
+    quantized = is_quantized(model)
+    if quantized:
+        _check_quantized_options(recipe, preprocess)
+    raw_pixels = takes_raw_pixels(model) if quantized else preprocess is not None
     if calibration is not None:
         images, compared_on = load_images(calibration, shape, raw_pixels), "images"
-    elif auto or candidates[0].needs_calibration:
+    elif auto or (candidates[0].needs_calibration and not quantized):
         raise ValueError(
             f"Recipe {'auto' if auto else candidates[0].name!r} needs images to learn the ranges "
             "of the activations: pass calibration=, an array, a dataset or a directory; some "
@@ -114,13 +120,14 @@ def convert(
             f"Received: max_accuracy_drop={max_accuracy_drop}, images without labels"
         )
 
-    lowered = lower(model, preprocess, input_size=shape[:2])
+    lowered = deployed(model) if quantized else lower(model, preprocess, input_size=shape[:2])
     final = (drop_final_activation(lowered) or lowered) if logits else lowered
 
     def convert_by(recipe: Recipe) -> Result:
         own_io = io or recipe.ios[0]
-        primitive = apply_passes(final, lowering or Lowering(), recipe)
-        content, calibrated = _convert_file(primitive, recipe, own_io, images, raw_pixels)
+        primitive = final if quantized else apply_passes(final, lowering or Lowering(), recipe)
+        ranges_from = None if quantized else images
+        content, calibrated = _convert_file(primitive, recipe, own_io, ranges_from, raw_pixels)
         try:
             inspection = inspect(content)
         except ValueError as error:
@@ -168,9 +175,12 @@ def _check_classes(bounds: Bounds, classes: int | None, model: keras.Model) -> N
 
 
 def run_converter(
-    lowered: keras.Model, recipe: Recipe, io: str, images: Images, raw_pixels: bool
+    lowered: keras.Model, recipe: Recipe, io: str, images: Images | None, raw_pixels: bool
 ) -> bytes:
     """Convert a lowered model of batch 1 with TensorFlow's converter.
+
+    Static recipes learn the ranges of the activations from `images`; None takes those of
+    the fake quantisation in the model.
 
     Raises:
         RuntimeError: when the converter refuses it.
@@ -179,7 +189,7 @@ def run_converter(
 
 
 def _convert_file(
-    lowered: keras.Model, recipe: Recipe, io: str, images: Images, raw_pixels: bool
+    lowered: keras.Model, recipe: Recipe, io: str, images: Images | None, raw_pixels: bool
 ) -> tuple[bytes, bytes | None]:
     """The file, and for int8 the float file with the observed ranges that it was made from."""
     import tensorflow as tf
@@ -196,7 +206,10 @@ def _convert_file(
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if recipe.weights == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        if recipe.needs_calibration:
+        if images is None:
+            dtype = tf.as_dtype(io)
+            converter.inference_input_type = converter.inference_output_type = dtype
+        elif recipe.needs_calibration:
             converter.representative_dataset = lambda: calibration_set(images)
         if recipe.activations == "int16":
             sets = tf.lite.OpsSet
@@ -204,13 +217,13 @@ def _convert_file(
                 sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
             ]
             converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
-        if recipe.activations == "int8":
+        if recipe.activations == "int8" and images is not None:
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             # Calibration and quantisation apart, to mend the ranges in between.
             converter._experimental_calibrate_only = True
         try:
             content = converter.convert()
-            if recipe.activations != "int8":
+            if recipe.activations != "int8" or images is None:
                 return content, None
             calibrated = mend_ranges(content, raw_pixels)
             return _quantize(calibrated, recipe, io), calibrated
@@ -242,6 +255,19 @@ def _that_take(io: str, recipes: list[Recipe]) -> list[Recipe]:
             f"Recipe {recipes[0].name!r} takes io of {list(recipes[0].ios)}. Received: io={io!r}"
         )
     return taking
+
+
+def _check_quantized_options(recipe: str | Recipe, preprocess) -> None:
+    if getattr(recipe, "name", recipe) != "static_int8":
+        raise ValueError(
+            "A model from `quantize_aware` converts with recipe 'static_int8'; `strip` gives "
+            f"the plain model for the others. Received: recipe={recipe!r}"
+        )
+    if preprocess is not None:
+        raise ValueError(
+            "A model from `quantize_aware` was trained with its preprocessing inside: pass "
+            f"preprocess to `quantize_aware`. Received: preprocess={preprocess!r}"
+        )
 
 
 def _noise(shape: tuple[int, int, int], raw_pixels: bool) -> Images:

@@ -74,7 +74,9 @@ def add_preprocess(inputs, preprocess: Preprocess):
     kernel = np.diag(1 / std)  # rows: channels of the picture, columns: of the model
     if preprocess.channel_order == "bgr":
         kernel = kernel[::-1]
-    convolution = keras.layers.Conv2D(channels, 1, dtype="float32", name="preprocess")
+    convolution = keras.layers.Conv2D(
+        channels, 1, trainable=False, dtype="float32", name="preprocess"
+    )
     return add_layer(
         convolution, inputs, [kernel[None, None], -np.asarray(preprocess.mean, "float32") / std]
     )

@@ -14,13 +14,14 @@ def lower_pointwise(dense: keras.layers.Dense, inputs, name: str):
     return pointwise(inputs, kernel, bias, name, activation=dense.activation)
 
 
-def pointwise(inputs, kernel, bias, name: str, activation=None):
+def pointwise(inputs, kernel, bias, name: str, activation=None, trainable: bool = True):
     """Apply a (c, filters) matrix, and a bias if there is one, as a 1x1 convolution."""
     conv = keras.layers.Conv2D(
         kernel.shape[-1],
         1,
         use_bias=len(bias) > 0,
         activation=activation,
+        trainable=trainable,
         name=name,
         dtype="float32",
     )

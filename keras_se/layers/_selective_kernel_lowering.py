@@ -51,12 +51,19 @@ def _share(x, index, branches, name):
     channels = x.shape[-1]
     size = channels // branches
     copy = np.eye(channels, dtype="float32")[:, index * size : (index + 1) * size]
-    return pointwise(x, copy, [], f"{name}_share")
+    return pointwise(x, copy, [], f"{name}_share", trainable=False)
 
 
 def _every_second_pixel(x, name):
     """x[:, ::2, ::2] as a depthwise 1x1 convolution of ones, which XNNPACK delegates."""
-    skip = _primitive(keras.layers.DepthwiseConv2D, name, kernel_size=1, strides=2, use_bias=False)
+    skip = _primitive(
+        keras.layers.DepthwiseConv2D,
+        name,
+        kernel_size=1,
+        strides=2,
+        use_bias=False,
+        trainable=False,
+    )
     return add_layer(skip, x, [np.ones((1, 1, x.shape[-1], 1), "float32")])
 
 

@@ -26,6 +26,34 @@ def banded_kernel(kernel: np.ndarray, width: int) -> np.ndarray:
     return np.where(inside, kernel[:, offset.clip(0, size - 1)], 0)[:, None].astype("float32")
 
 
+@keras.saving.register_keras_serializable("keras_se")
+class Banded(keras.constraints.Constraint):
+    """Keeps a trained kernel of rows what it was: a kxk convolution of one map.
+
+    Every diagonal becomes its mean, and what lies outside the bands zero: the nearest
+    such kernel.
+
+    Args:
+        size: odd int, k.
+    """
+
+    def __init__(self, size: int):
+        self.size = size
+
+    def __call__(self, kernel):
+        width = kernel.shape[-1]
+        bands = []  # of the k columns of the kxk kernel, each (width, width)
+        for offset in range(-(self.size // 2), self.size // 2 + 1):
+            band = np.eye(width, k=-offset, dtype="float32")
+            bands.append(band / max(band.sum(), 1.0))
+        bands = np.stack(bands)
+        mean = keras.ops.einsum("hzio,kio->hzk", kernel, bands)
+        return keras.ops.einsum("hzk,kio->hzio", mean, np.sign(bands))
+
+    def get_config(self):
+        return {"size": self.size}
+
+
 def lower_spatial_logits(conv, norm, inputs, name: str):
     """Channel maximum and mean, one banded convolution each, added; BatchNorm folded in."""
     _, height, width, channels = inputs.shape
@@ -56,6 +84,7 @@ def lower_spatial_logits(conv, norm, inputs, name: str):
             (kernels.shape[0], 1),
             padding="same",
             use_bias=first,
+            kernel_constraint=Banded(kernels.shape[0]),
         )
         weights = [banded_kernel(kernels[..., index], width), *([bias] if first else [])]
         logits.append(add_layer(rows_conv, rows, weights))

@@ -56,7 +56,13 @@ class PaddedShortcut(keras.layers.Layer):
     def lower(self, inputs, name):
         """One 1x1 convolution whose kernel is a rectangular identity."""
         conv = keras.layers.Conv2D(
-            self.filters, 1, strides=self.strides, use_bias=False, name=name, dtype="float32"
+            self.filters,
+            1,
+            strides=self.strides,
+            use_bias=False,
+            trainable=False,
+            name=name,
+            dtype="float32",
         )
         identity = np.eye(inputs.shape[-1], self.filters, dtype="float32")
         return add_layer(conv, inputs, [identity[None, None]])

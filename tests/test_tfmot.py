@@ -1,0 +1,141 @@
+"""Pruning, clustering and quantisation in a child process, the caller's Keras untouched."""
+
+import importlib.util
+import os
+import subprocess
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se.layers import CBAM, SelectiveKernelConv2D, SqueezeExcite
+from keras_se.tflite import (
+    Tuning,
+    cluster,
+    compare,
+    compressed_size_bytes,
+    convert,
+    inspect,
+    prune,
+    quantize_aware,
+)
+
+layers = keras.layers
+needs_tfmot = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow_model_optimization") is None,
+    reason="the extra tfmot is not installed",
+)
+
+
+class Pixels:
+    mean, std, channel_order = (127.0,) * 3, (64.0,) * 3, "rgb"
+
+    def __call__(self, images):
+        return (np.asarray(images, "float32") - 127.0) / 64.0
+
+
+def attention_model():
+    """SE with a hard sigmoid (the two Keras differ in it), SK and CBAM."""
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
+    x = SqueezeExcite(ratio=4, gate="hard_sigmoid", name="se")(x)
+    x = SelectiveKernelConv2D(16, groups=4, name="sk")(x)
+    x = CBAM(ratio=4, name="cbam")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
+
+
+def pictures(count=96):
+    random = np.random.default_rng(0)
+    colour = random.integers(0, 200, (count, 1, 1, 3))
+    images = (colour + random.integers(0, 56, (count, 16, 16, 3))).astype("uint8")
+    return images, images.mean(axis=(1, 2)).argmax(axis=1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    model = attention_model()
+    images, labels = pictures()
+    model.compile(keras.optimizers.Adam(5e-3), "sparse_categorical_crossentropy", jit_compile=False)
+    model.fit(Pixels()(images), labels, epochs=6, batch_size=16, verbose=0)
+    return model
+
+
+def kernels(model):
+    return {
+        layer.name: layer.get_weights()[0]
+        for layer in model.layers
+        if type(layer) in (layers.Conv2D, layers.Dense) and layer.trainable
+    }
+
+
+def accuracy(model, images, labels):
+    return np.mean(model.predict(images, verbose=0).argmax(axis=1) == labels)
+
+
+@needs_tfmot
+def test_quantisation_gives_a_strict_file_and_leaves_the_callers_keras_alone(model):
+    images, labels = pictures()
+    before = model.get_weights()
+    tuned = quantize_aware(model, Pixels(), engine="tfmot", tuning=Tuning(images, labels))
+    kernel = tuned.model.get_layer("preprocess").get_weights()[0]
+    np.testing.assert_array_equal(kernel[0, 0], np.eye(3, dtype="float32") / 64)
+    inspection = inspect(tuned.tflite)
+    assert inspection.is_strict_int8
+    assert (inspection.inputs[0].scale, inspection.inputs[0].zero_point) == (1.0, 0)
+    comparison = compare(tuned.model, tuned.tflite, images, labels)
+    assert comparison.file_accuracy >= accuracy(model, Pixels()(images), labels) - 0.05
+    assert "TF_USE_LEGACY_KERAS" not in os.environ
+    import tensorflow as tf
+
+    assert tf.keras.__version__.startswith("3.")
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@needs_tfmot
+def test_pruned_kernels_hold_that_many_zeros_and_compress(model):
+    images, labels = pictures()
+    tuned = prune(model, Tuning(images, labels, epochs=2), sparsity=0.5, preprocess=Pixels())
+    pruned = kernels(tuned.model)
+    # A kernel that must keep a form is left alone: CBAM's bands.
+    shares = {name: np.mean(k == 0) for name, k in pruned.items() if "spatial" not in name}
+    assert all(0.4 <= share <= 0.6 for share in shares.values()), shares
+    assert accuracy(tuned.model, images, labels) >= 0.8
+    sparse = convert(tuned.model, "dynamic_int8", images).model
+    dense = convert(model, "dynamic_int8", Pixels()(images)).model
+    assert compressed_size_bytes(sparse) < compressed_size_bytes(dense)
+
+
+@needs_tfmot
+def test_clustered_kernels_take_that_many_values(model):
+    images, labels = pictures()
+    tuned = cluster(model, Tuning(images, labels), clusters=8, preprocess=Pixels())
+    values = {
+        name: len(np.unique(k))
+        for name, k in kernels(tuned.model).items()
+        if k.size > 16 and "spatial" not in name
+    }
+    assert values and max(values.values()) <= 8, values
+
+
+def test_arguments_are_checked_before_the_child_starts(model, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: pytest.fail("a child started"))
+    tuning = Tuning(*pictures())
+    with pytest.raises(ValueError, match="share in"):
+        prune(model, tuning, sparsity=1.0)
+    with pytest.raises(ValueError, match="whole number from 2"):
+        cluster(model, tuning, clusters=1)
+    with pytest.raises(ValueError, match="Unknown engine"):
+        quantize_aware(model, engine="torch")
+    with pytest.raises(ValueError, match="needs tuning="):
+        quantize_aware(model, engine="tfmot")
+
+
+@needs_tfmot
+def test_a_failing_child_is_one_error_with_its_message(model):
+    images, labels = pictures(8)
+    with pytest.raises(RuntimeError, match="failed in its own process"):
+        cluster(model, Tuning(images, labels, batch_size=0), preprocess=Pixels())

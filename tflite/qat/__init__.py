@@ -1,0 +1,11 @@
+"""Quantisation-aware training: fake quantisation in Keras, converted without calibration.
+
+Jacob et al., https://arxiv.org/abs/1712.05877. `quantize_aware` gives a model that
+trains as any other, `convert` makes the int8 file that computes the same, and `strip` returns
+the plain model.
+"""
+
+from .aware import quantize_aware
+from .quantize import calibrate_ranges, strip
+
+__all__ = ["calibrate_ranges", "quantize_aware", "strip"]

@@ -1,0 +1,98 @@
+"""The form of a quantised model that TensorFlow's converter takes."""
+
+import keras
+import numpy as np
+
+from .graph import Node, copy_of, rebuild, trace
+from .layers import DeployedConv2D, FakeQuant, QuantizedConv2D
+from .quantize import check_quantized
+
+_ZERO = 1e-6
+# XNNPACK adds two int8 tensors when their scales are at least 1/1024 of the sum's.
+_SMALLEST_SUMMAND = 1 / 512
+
+
+def deployed(model: keras.Model) -> keras.Model:
+    """A copy for conversion: batch 1, native grouped convolutions, ranges that kernels accept.
+
+    Raises:
+        ValueError: for ranges that were never set.
+    """
+    check_quantized(model)
+    unset = [
+        layer.name
+        for layer in model.layers
+        if isinstance(layer, FakeQuant) and layer.learns and not np.all(layer.batches)
+    ]
+    if unset:
+        raise ValueError(
+            f"The ranges of {len(unset)} tensors were never set: train the model, call "
+            f"calibrate_ranges(model, images), or pass calibration= to quantize_aware. "
+            f"Received: {unset[:3]}"
+        )
+    kinds = {QuantizedConv2D: DeployedConv2D}
+    copy = rebuild(model, lambda op: copy_of(op, kinds.get(type(op))), batch_size=1)
+    _mend_norms(copy)
+    _mend_ranges(copy)
+    return copy
+
+
+def _mend_norms(model: keras.Model) -> None:
+    """Move a gamma of zero from BatchNorm into the kernel: folded, it would be a scale of zero."""
+    for node in trace(model):
+        if not node.is_a(keras.layers.BatchNormalization) or not node.operation.scale:
+            continue
+        norm, convolution = node.operation, node.inputs[0].operation
+        zero = np.abs(norm.gamma) < _ZERO
+        if not zero.any():
+            continue
+        norm.gamma.assign(np.where(zero, 1, norm.gamma))
+        norm.moving_mean.assign(np.where(zero, 0, norm.moving_mean))
+        kernel, *bias = (np.asarray(w) for w in convolution.weights)
+        # A depthwise kernel is (h, w, c, m), and its outputs are ordered (c, m).
+        dead = zero.reshape(kernel.shape[2:]) if kernel[0, 0].size == zero.size else zero
+        convolution.set_weights([np.where(dead, 0, kernel), *(np.where(zero, 0, b) for b in bias)])
+
+
+def _mend_ranges(model: keras.Model) -> None:
+    """Widen ranges with which a file would not run, or not be delegated.
+
+    A tensor that was always zero (a branch whose gamma is 0) gets the range of what it
+    flows into, a summand at least 1/512 of the sum's. Values lose nothing: the step of a
+    widened summand stays finer than the sum's.
+    """
+    for node in reversed(trace(model)):  # what a tensor flows into is mended first
+        if node.operation is None or node.is_a(FakeQuant):
+            continue
+        result = _bound(_range_after(node)) or 1.0
+        smallest = _SMALLEST_SUMMAND if node.is_a(keras.layers.Add, keras.layers.Subtract) else 0
+        for source in node.inputs:
+            layer = _range_before(source)
+            if layer is None or not layer.learns:
+                continue
+            bound = _bound(layer)
+            if bound < _ZERO:
+                _widen(layer, result)
+            elif bound < smallest * result:
+                _widen(layer, smallest * result)
+
+
+def _range_after(node: Node) -> FakeQuant | None:
+    """The range of an operator's result, behind what fuses with it or keeps its scale."""
+    while node is not None and not node.is_a(FakeQuant):
+        node = node.sole_user()
+    return node and node.operation
+
+
+def _range_before(node: Node) -> FakeQuant | None:
+    while node.inputs and not node.is_a(FakeQuant):
+        node = node.inputs[0]
+    return node.operation if node.is_a(FakeQuant) else None
+
+
+def _bound(layer: FakeQuant | None) -> float:
+    return 0.0 if layer is None else max(abs(float(end)) for end in layer.bounds())
+
+
+def _widen(layer: FakeQuant, bound: float) -> None:
+    layer.ranges.assign(np.tile([-bound, bound], (layer.sources, 1)))

@@ -1,0 +1,174 @@
+"""Quantisation-aware training: a model that computes as its int8 file will, and trains."""
+
+import keras
+
+from ..images import load_images
+from ..lower import lower
+from ..preprocess import Preprocess
+from ..source import image_shape
+from .canonical import canonical
+from .graph import Node, copy_of, rebuild, trace
+from .layers import (
+    FakeQuant,
+    QuantizedConv2D,
+    QuantizedDense,
+    QuantizedDepthwiseConv2D,
+)
+from .placement import check_supported, clipped_at, place_ranges
+
+_QUANTIZED = {
+    keras.layers.Conv2D: QuantizedConv2D,
+    keras.layers.DepthwiseConv2D: QuantizedDepthwiseConv2D,
+    keras.layers.Dense: QuantizedDense,
+}
+_PLAIN = {quantized: plain for plain, quantized in _QUANTIZED.items()}
+_BATCH = 32
+
+
+def quantize_native(
+    model: keras.Model,
+    preprocess: Preprocess | None = None,
+    calibration=None,
+    input_size: int | tuple[int, int] | None = None,
+) -> keras.Model:
+    """`quantize_aware` with the layers of this package."""
+    shape = image_shape(model, input_size)
+    if is_quantized(model):
+        raise ValueError(f"{model.name!r} is quantised already; `strip` undoes it")
+    raw_pixels = preprocess is not None
+    images = None if calibration is None else load_images(calibration, shape, raw_pixels)
+    plain = canonical(lower(model, preprocess, batch_size=None, input_size=shape[:2]))
+    quantized = _with_fake_quant(plain, raw_pixels)
+    if images is not None:
+        calibrate_ranges(quantized, images)
+    return quantized
+
+
+def calibrate_ranges(model: keras.Model, images, batch_size: int = _BATCH) -> None:
+    """Set the learnt ranges from pictures, without training anything else.
+
+    The ranges start anew: each becomes the mean over the batches of their minimum and
+    maximum.
+
+    Args:
+        model: result of `quantize_aware`; changed in place.
+        images: as the model takes them: an array, a list, a dataset or a directory
+            (`keras_se.tflite.load_images`); some hundred typical pictures.
+        batch_size: pictures at a time.
+
+    Raises:
+        ValueError: for a model that is not quantised, or images that do not fit.
+    """
+    check_quantized(model)
+    shape = model.inputs[0].shape[1:]
+    pixels = load_images(images, shape, takes_raw_pixels(model)).pixels
+    learning = [layer for layer in _fake_quants(model) if layer.learns]
+    for layer in learning:
+        layer.batches.assign([0.0] * layer.sources)
+        layer.observing = True
+    try:
+        for start in range(0, len(pixels), batch_size):
+            model(pixels[start : start + batch_size].astype("float32"), training=False)
+    finally:
+        for layer in learning:
+            layer.observing = False
+
+
+def strip(model: keras.Model) -> keras.Model:
+    """The plain model behind a quantised one, with the trained weights.
+
+    It is the lowered form of the model that was quantised: primitive Keras layers, float32,
+    trainable, preprocessing included if there was any.
+
+    Args:
+        model: result of `quantize_aware`, trained or not. It is not changed.
+
+    Raises:
+        TypeError, ValueError: for a model that is not quantised.
+    """
+    check_quantized(model)
+    clips = {}
+    for node in trace(model):
+        if node.is_a(FakeQuant) and node.operation.clips:
+            clips[id(node.inputs[0].operation)] = node.operation.high
+
+    def plain(operation):
+        if isinstance(operation, FakeQuant):
+            return None
+        if id(operation) in clips:
+            return keras.layers.ReLU(clips[id(operation)], name=operation.name)
+        return copy_of(operation, _PLAIN.get(type(operation)))
+
+    return rebuild(model, plain)
+
+
+def is_quantized(model: keras.Model) -> bool:
+    """Whether a model came from `quantize_aware`."""
+    return isinstance(model, keras.Model) and any(_fake_quants(model))
+
+
+def check_quantized(model: keras.Model) -> None:
+    """Raise unless a model came from `quantize_aware`."""
+    image_shape(model)
+    if not is_quantized(model):
+        raise ValueError(
+            f"A model from `quantize_aware` is needed; {model.name!r} has no FakeQuant layer"
+        )
+
+
+def takes_raw_pixels(model: keras.Model) -> bool:
+    """Whether a quantised model has its preprocessing inside."""
+    first = next(_fake_quants(model))
+    return (first.low, first.high) == (0.0, 255.0)
+
+
+def _fake_quants(model):
+    return (layer for layer in model.layers if isinstance(layer, FakeQuant))
+
+
+def _with_fake_quant(plain: keras.Model, raw_pixels: bool) -> keras.Model:
+    """Quantised kernels, and a `FakeQuant` after every node that `place_ranges` names."""
+    nodes = trace(plain)
+    check_supported(nodes)
+    after: dict[Node, tuple[FakeQuant, int]] = {}
+    for group in place_ranges(nodes, raw_pixels):
+        layer = _fake_quant(group)
+        after |= {node: (layer, source) for source, node in enumerate(group.nodes)}
+    replaced = {}
+
+    def replace(operation):
+        if id(operation) not in replaced:
+            replaced[id(operation)] = _quantized_copy(operation)
+        return replaced[id(operation)]
+
+    def call(operation, *args, **kwargs):
+        node = next(calls)
+        outputs = replace(operation)(*args, **kwargs)
+        replace(operation).set_weights(operation.get_weights())
+        return rounded(node, outputs)
+
+    def rounded(node, x):
+        layer, source = after.get(node, (None, 0))
+        return x if layer is None else layer(x, source=source)
+
+    calls = iter(nodes[1:])
+    tensor = plain.inputs[0]
+    inputs = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+    outputs = plain._run_through_graph(rounded(nodes[0], inputs), call_fn=call)
+    return keras.Model(inputs, keras.tree.flatten(outputs)[0], name=plain.name)
+
+
+def _fake_quant(group) -> FakeQuant:
+    operation = group.nodes[0].operation
+    name = f"{operation.name}_range" if operation else "input_range"
+    if group.bounds is None:
+        return FakeQuant(sources=len(group.nodes), name=name)
+    low, high = group.bounds
+    clips = operation is not None and clipped_at(operation) is not None
+    return FakeQuant(low, high, clips=clips, name=name)
+
+
+def _quantized_copy(operation):
+    if clipped_at(operation) is not None:  # the range clips
+        return keras.layers.Activation("relu", name=operation.name)
+    return copy_of(operation, _QUANTIZED.get(type(operation)))

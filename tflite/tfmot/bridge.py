@@ -1,0 +1,160 @@
+"""Hand a Keras 3 model to TensorFlow Model Optimization in a child process, and back.
+
+TFMOT takes tf_keras models alone, and importing it makes `tf.keras` mean tf_keras in the
+whole process. So it runs in a child; the caller's Keras stays what it was.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..images import as_labels, load_images
+from ..lower import lower
+from ..preprocess import Preprocess
+from ..qat.canonical import canonical
+from ..qat.graph import Node, trace
+from ..qat.placement import check_supported
+from ..qat.quantize import is_quantized
+from ..source import image_shape
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The training that goes with pruning, clustering or quantisation.
+
+    Attributes:
+        images: as the model takes them, or raw pixels with `preprocess`: an array, a list, a
+            dataset or a directory (`keras_se.tflite.load_images`).
+        labels: class indices or one-hot rows; None takes those of the dataset or the folders.
+        epochs: passes over the images.
+        batch_size: images in a step.
+        learning_rate: of SGD with momentum 0.9.
+    """
+
+    images: object
+    labels: object = None
+    epochs: int = 1
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What came back.
+
+    Attributes:
+        model: plain Keras 3 model, lowered, with the tuned weights; `convert` takes it.
+        history: loss and accuracy, one number for each epoch.
+        tflite: the int8 file of a quantised model, uint8 in and out; None otherwise.
+    """
+
+    model: keras.Model
+    history: dict[str, list[float]] = field(repr=False)
+    tflite: bytes | None = field(default=None, repr=False)
+
+
+def tune(
+    model: keras.Model,
+    method: str,
+    tuning: Tuning,
+    options: dict,
+    preprocess: Preprocess | None = None,
+    input_size: int | tuple[int, int] | None = None,
+) -> Tuned:
+    """Rebuild, tune and bring back a model; see `prune`, `cluster` and `quantize_aware`."""
+    shape = image_shape(model, input_size)
+    if is_quantized(model):
+        raise ValueError(f"{model.name!r} is quantised already; `strip` gives the plain model")
+    if find_spec("tensorflow_model_optimization") is None or find_spec("tf_keras") is None:
+        raise ImportError("This needs TensorFlow Model Optimization: pip install 'keras-se[tfmot]'")
+    images = load_images(tuning.images, shape, preprocess is not None)
+    if tuning.labels is None and images.labels is None:
+        raise ValueError("Labels are needed: pass Tuning(images, labels)")
+    given = images.labels if tuning.labels is None else tuning.labels
+    labels = as_labels(given, len(images))
+    plain = canonical(lower(model, preprocess, batch_size=None, input_size=shape[:2]))
+    nodes = trace(plain)
+    check_supported(nodes)
+    with tempfile.TemporaryDirectory(prefix="keras_se_tfmot_") as name:
+        folder = Path(name)
+        _write_task(folder, plain, nodes, method, tuning, options)
+        np.save(folder / "images.npy", images.pixels)
+        np.save(folder / "labels.npy", labels)
+        few = keras.ops.convert_to_tensor(images.pixels[:4].astype("float32"))
+        np.save(folder / "expected.npy", plain(few, training=False))
+        _run_child(folder)
+        return _read_result(folder, plain)
+
+
+def _write_task(folder: Path, plain, nodes: list[Node], method, tuning: Tuning, options) -> None:
+    names = {node: f"n{index}" for index, node in enumerate(nodes)}
+    described = [
+        {"class": "InputLayer", "name": names[nodes[0]], "shape": plain.inputs[0].shape[1:]}
+    ]
+    for node in nodes[1:]:
+        layer = node.operation
+        described.append(
+            {
+                "class": type(layer).__name__,
+                "name": names[node],
+                "layer": layer.name,
+                "config": layer.get_config(),
+                # A kernel that must keep a form (CBAM's bands) is left alone.
+                "trainable": layer.trainable and not getattr(layer, "kernel_constraint", None),
+                "inputs": [names[source] for source in node.inputs],
+                "many": isinstance(node.args[0], (list, tuple)),
+            }
+        )
+    last = getattr(nodes[-1].operation, "activation", None)
+    fit = {
+        "epochs": tuning.epochs,
+        "batch_size": tuning.batch_size,
+        "learning_rate": tuning.learning_rate,
+        "from_logits": last is not keras.activations.softmax,
+    }
+    task = {"method": method, "options": options, "fit": fit, "nodes": described}
+    (folder / "task.json").write_text(json.dumps(task, default=str))
+    weights = {
+        f"{layer.name}/{index}": weight
+        for layer in plain.layers
+        for index, weight in enumerate(layer.get_weights())
+    }
+    np.savez(folder / "weights.npz", **weights)
+
+
+def _run_child(folder: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
+    script = Path(__file__).with_name("child.py")
+    done = subprocess.run(
+        [sys.executable, "-P", str(script), str(folder)],
+        env=environment | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    told = folder / "error.txt"
+    message = told.read_text() if told.exists() else done.stderr[-2000:]
+    raise RuntimeError(
+        f"TensorFlow Model Optimization failed in its own process (exit code {done.returncode}): "
+        f"{message}"
+    )
+
+
+def _read_result(folder: Path, plain: keras.Model) -> Tuned:
+    with np.load(folder / "tuned.npz") as tuned:
+        for layer in plain.layers:
+            count = len(layer.weights)
+            layer.set_weights([tuned[f"{layer.name}/{index}"] for index in range(count)])
+    history = json.loads((folder / "result.json").read_text())["history"]
+    file = folder / "model.tflite"
+    return Tuned(plain, history, file.read_bytes() if file.exists() else None)
