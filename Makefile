@@ -5,10 +5,10 @@ BIN := .venv/bin
 .PHONY: demo test test-slow test-backends lint bench clean
 
 demo: .venv/ready
-	$(BIN)/keras-se demo --output demo-output
+	$(BIN)/keras-se demo --output demo-output --overwrite
 
 test: .venv/ready
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -q -m slow

@@ -1,13 +1,28 @@
 """Networks of the SE, SK and CBAM papers, called as those of `keras.applications`.
 
->>> model = SEResNet18(input_shape=(64, 64, 3), classes=10)
+>>> model = SEResNet18(weights=None, input_shape=(64, 64, 3), classes=10)
 >>> model.name, model.output_shape
 ('seresnet18', (None, 10))
 """
 
-from . import resnet, resnet_cifar, resnext, senet
+from . import (
+    bn_inception,
+    inception_resnet_v2,
+    inception_v3,
+    mobilenet,
+    resnet,
+    resnet_cifar,
+    resnext,
+    senet,
+    vgg,
+)
+from .bn_inception import BNInception, SEBNInception
+from .evaluation import Evaluation, evaluate, resize_and_crop
 from .features import features
 from .image_model import ImageModel
+from .inception_resnet_v2 import InceptionResNetV2, SEInceptionResNetV2
+from .inception_v3 import InceptionV3, SEInceptionV3
+from .mobilenet import MobileNet, SEMobileNet
 from .preprocessing import Preprocessing, decode_predictions
 from .profile import Profile, profile
 from .registry import list_models, summary_table
@@ -50,21 +65,46 @@ from .resnext import (
     SEResNeXt101D_32x8d,
 )
 from .senet import SENet154
-from .state_dict import from_state_dict
+from .vgg import SEVGG16BN, VGG16BN
+from .weights import (
+    ARCHITECTURES,
+    WEIGHTS,
+    DownloadError,
+    Weights,
+    from_checkpoint,
+    from_state_dict,
+    published_weights,
+    to_state_dict,
+)
 
 __all__ = [
+    "ARCHITECTURES",
+    "WEIGHTS",
+    "DownloadError",
+    "Evaluation",
     "ImageModel",
     "Preprocessing",
     "Profile",
+    "Weights",
+    "bn_inception",
     "decode_predictions",
+    "evaluate",
     "features",
+    "from_checkpoint",
     "from_state_dict",
+    "inception_resnet_v2",
+    "inception_v3",
     "list_models",
+    "mobilenet",
     "profile",
+    "published_weights",
     "resnet",
     "resnet_cifar",
+    "resize_and_crop",
     "resnext",
     "senet",
     "summary_table",
+    "to_state_dict",
+    "vgg",
     *list_models(),
 ]

@@ -2,41 +2,46 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 
 from .image_model import ImageModel
 from .preprocessing import Preprocessing
-
-MIN_SIZE = 32
+from .weights.sources import Graph, find_source
 
 
 def build_model(
     trunk: Callable,
+    head: Callable,
     *,
     include_top: bool,
     weights: str | os.PathLike | None,
     input_tensor,
     input_shape: tuple | None,
     pooling: str | None,
-    classes: int,
+    classes: int | None,
     classifier_activation,
     name: str,
+    graph: Graph,
     preprocess: Preprocessing,
+    default_classes: int,
     default_size: int,
-    dropout: float = 0.0,
+    min_size: int,
 ) -> ImageModel:
-    """Build a network from `trunk`, which maps image tensors to the last feature map.
+    """Build a network from its two parts.
 
-    The other arguments are those of the public constructors (see `constructor`), and
-    the facts of the network: its name, its preprocessing, its usual image size, and the
-    rate of the dropout before its classifier.
+    `trunk` maps image tensors to the last feature map, and `head` maps that to the vector
+    that is classified. The other arguments are those of the public constructors (see
+    `constructor`), and the facts of the network: its name, its preprocessing, its usual
+    and its least image size.
 
     Raises:
         ValueError: for any argument that does not fit, before anything is built.
+        DownloadError: if published weights are not in the cache and cannot be fetched.
     """
-    path = _check_weights(weights)
+    source = find_source(weights, graph)
+    new_head = classes is not None
+    classes = classes if new_head else default_classes
     if pooling not in (None, "avg", "max"):
         raise ValueError(f'`pooling` must be None, "avg" or "max". Received: pooling={pooling!r}')
     if isinstance(classes, bool) or int(classes) != classes or classes < 1:
@@ -47,47 +52,31 @@ def build_model(
             'keras.config.set_image_data_format("channels_last"). '
             f"Received: image_data_format={keras.config.image_data_format()!r}"
         )
-    images = _image_tensor(input_tensor, input_shape, default_size if include_top else None)
+    size = default_size if include_top else None
+    images = _image_tensor(input_tensor, input_shape, size, min_size)
+    if source is not None:
+        source = source.fetched()
+        preprocess = source.preprocess(preprocess)
     x = trunk(images)
     if include_top:
-        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
-        if dropout:
-            x = keras.layers.Dropout(dropout, name="dropout")(x)
         x = keras.layers.Dense(
             classes, activation=classifier_activation, dtype=_head_dtype(), name="predictions"
-        )(x)
+        )(head(x))
     elif pooling == "avg":
         x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
     elif pooling == "max":
         x = keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
     inputs = images if input_tensor is None else _source(input_tensor)
     preprocess = preprocess.for_channels(images.shape[-1])
-    model = ImageModel(inputs, x, name=name, preprocess=preprocess)
-    if path is not None:
-        model.load_weights(path)
+    model = ImageModel(inputs, x, name=name, preprocess=preprocess, architecture=graph.architecture)
+    if source is not None:
+        # Layers before the caller's tensor are the caller's own.
+        network = model if input_tensor is None else keras.Model(images, x)
+        source.load(network, new_head)
     return model
 
 
-def _check_weights(weights) -> Path | None:
-    """The weight file to load, if there is one to load."""
-    if weights is None:
-        return None
-    if weights == "imagenet":
-        raise ValueError(
-            'weights="imagenet" needs downloads, which this version does not have yet. Load a '
-            "PyTorch state dict with keras_se.applications.from_state_dict, or pass the path of "
-            "a .weights.h5 or .keras file."
-        )
-    path = Path(weights)
-    if not path.is_file():
-        raise ValueError(
-            "`weights` must be None or the path of an existing .weights.h5 or .keras file. "
-            f"Received: weights={os.fspath(weights)!r}"
-        )
-    return path
-
-
-def _image_tensor(input_tensor, input_shape, default_size):
+def _image_tensor(input_tensor, input_shape, default_size, min_size):
     """The symbolic images, from the tensor or the shape that the caller gave."""
     if input_tensor is not None:
         if not keras.backend.is_keras_tensor(input_tensor):
@@ -100,11 +89,11 @@ def _image_tensor(input_tensor, input_shape, default_size):
                 f"`input_shape` and `input_tensor` must agree. Received: "
                 f"input_shape={input_shape}, input_tensor.shape={input_tensor.shape}"
             )
-        _check_image_shape(tuple(input_tensor.shape[1:]))
+        _check_image_shape(tuple(input_tensor.shape[1:]), min_size)
         return input_tensor
     if input_shape is None:
         input_shape = (default_size, default_size, 3)
-    return keras.Input(_check_image_shape(tuple(input_shape)), name="images")
+    return keras.Input(_check_image_shape(tuple(input_shape), min_size), name="images")
 
 
 def _source(input_tensor):
@@ -113,11 +102,11 @@ def _source(input_tensor):
     return sources[0] if len(sources) == 1 else sources
 
 
-def _check_image_shape(shape: tuple) -> tuple:
+def _check_image_shape(shape: tuple, min_size: int) -> tuple:
     sizes = [size for size in shape[:2] if size is not None]
-    if len(shape) != 3 or shape[2] is None or shape[2] < 1 or any(s < MIN_SIZE for s in sizes):
+    if len(shape) != 3 or shape[2] is None or shape[2] < 1 or any(s < min_size for s in sizes):
         raise ValueError(
-            f"`input_shape` must be (height, width, channels) with sizes of at least {MIN_SIZE} "
+            f"`input_shape` must be (height, width, channels) with sizes of at least {min_size} "
             f"or None, and known channels. Received: input_shape={shape}"
         )
     return shape

@@ -8,15 +8,18 @@ from typing import Concatenate, Literal, ParamSpec
 
 from .builder import build_model
 from .image_model import ImageModel
+from .imagenet_trunk import IMAGENET_TRUNK, check_trunk, load_imagenet_trunk, trunk_variants
 from .spec import NetworkSpec
+from .weights.sources import Graph
+from .weights.table import published_weights
 
 ARGUMENTS = """
     Args:
         include_top: bool, whether to end in a classifier.
-        weights: None for random weights, or the path of a .weights.h5 or .keras file
-            of the same network.
+        weights: None for random weights; {weights}the path of a file of the same
+            network: .weights.h5 or .keras of Keras, .safetensors or .pth of PyTorch.
         input_tensor: symbolic tensor to use as the images.
-        input_shape: (height, width, channels); sizes of at least 32, or None for any
+        input_shape: (height, width, channels); sizes of at least {min_size}, or None for any
             size. Default: {size} x {size} x 3 with a classifier, any size without.
         pooling: without a classifier: None for the last feature map, "avg" or "max"
             for a vector.
@@ -25,6 +28,8 @@ ARGUMENTS = """
         name: name of the model. Default: "{name}".
         variant: one of {variants}; None means the first.
         ratio: reduction ratio r of the attention. None: as published.
+        gate: gate function of the attention, such as "sigmoid", "hard_sigmoid" or
+            "sigmoid2", with which SE starts as the identity. None: as published.
         attention: name in `keras_se.layers.GATES`, a callable that takes `name` and
             makes a layer, None for no gate, or "default" for the network's own.
         conv: name in `keras_se.layers.CONVS`, which replaces a block's first 3x3
@@ -32,8 +37,8 @@ ARGUMENTS = """
         placement: where the gate sits (table 14 of Hu et al.): "standard" before the
             addition, "pre" before the residual branch, "post" after the addition,
             "identity" on the shortcut, "inner" after the 3x3 convolution.
-        stages: stages that get attention, numbered as in the papers from 2.
-            None: all of them.
+        stages: stages that get attention where the network has a choice, numbered as
+            in the papers (ResNets: from 2). None: all of them.
         output_stride: size of the picture over that of the last feature map, where the
             network offers it (8, 16, 32): later stages dilate instead of striding, with
             the same weights. None: as published.
@@ -45,15 +50,17 @@ ARGUMENTS = """
 
     Raises:
         ValueError: for an argument that is not one of the above.
+        DownloadError: if published weights are not in the cache and cannot be fetched.
 """
 
 
 def constructor(spec: NetworkSpec, summary: str):
     """Make the public function that builds `spec`, with its real signature and help."""
+    default_weights = "imagenet" if published_weights(spec.name) else None
 
     def construct(
         include_top: bool = True,
-        weights: str | os.PathLike | None = None,
+        weights: str | os.PathLike | None = default_weights,
         input_tensor=None,
         input_shape: tuple[int | None, int | None, int] | None = None,
         pooling: Literal["avg", "max"] | None = None,
@@ -68,24 +75,53 @@ def constructor(spec: NetworkSpec, summary: str):
         placement: str = "standard",
         stages: tuple[int, ...] | None = None,
         output_stride: int | None = None,
+        gate: str | None = None,
     ) -> ImageModel:
-        chosen = spec.customise(variant, ratio, attention, conv, placement, stages, output_stride)
-        return build_model(
+        choices = {
+            "ratio": ratio,
+            "gate": gate,
+            "attention": attention,
+            "conv": conv,
+            "placement": placement,
+            "stages": stages,
+        }
+        chosen = spec.customise(variant, output_stride=output_stride, **choices)
+        from_trunk = isinstance(weights, str) and weights == IMAGENET_TRUNK
+        if from_trunk:
+            check_trunk(chosen)
+        model = build_model(
             chosen.trunk,
+            chosen.head,
             include_top=include_top,
-            weights=weights,
+            weights=None if from_trunk else weights,
             input_tensor=input_tensor,
             input_shape=input_shape,
             pooling=pooling,
-            classes=spec.classes if classes is None else classes,
+            classes=classes,
             classifier_activation=classifier_activation,
             name=spec.name.lower() if name is None else name,
+            graph=_graph(spec, variant, chosen, choices),
             preprocess=chosen.preprocess,
+            default_classes=spec.classes,
             default_size=chosen.size,
-            dropout=chosen.dropout,
+            min_size=chosen.min_size,
         )
+        if from_trunk:
+            load_imagenet_trunk(model, chosen.imagenet_trunk, input_tensor)
+        return model
 
     return _published(construct, spec, summary, ARGUMENTS)
+
+
+def _graph(spec, variant, chosen, choices) -> Graph:
+    """What decides which weights fit: the network, its variant, and what was changed."""
+    variant = next(iter(spec.variants)) if variant is None else variant
+    published = spec.customise(variant, output_stride=chosen.output_stride)
+    if chosen.computes_as(published):
+        return Graph(spec.name, variant)
+    default = {"attention": "default", "conv": "default", "placement": "standard"}
+    changed = ((name, v) for name, v in choices.items() if v != default.get(name))
+    return Graph(spec.name, variant, tuple(changed))
 
 
 Arguments = ParamSpec("Arguments")
@@ -115,6 +151,25 @@ DEPTH_ARGUMENT = """\
 """
 
 
+def constructor_by_width(make_spec: Callable[[float], NetworkSpec], summary: str):
+    """Make a public function with a width multiplier `alpha` besides the shared arguments."""
+
+    def construct(*args, alpha: float = 1.0, **kwargs) -> ImageModel:
+        return constructor(make_spec(alpha), summary)(*args, **kwargs)
+
+    spec = make_spec(1.0)
+    shared = inspect.signature(constructor(spec, summary))
+    last = inspect.signature(construct).parameters["alpha"]
+    construct.__signature__ = shared.replace(parameters=[*shared.parameters.values(), last])
+    described = ARGUMENTS.replace("\n\n    Returns:", "\n" + WIDTH_ARGUMENT + "\n    Returns:")
+    return _published(construct, spec, summary, described)
+
+
+WIDTH_ARGUMENT = """\
+        alpha: float, width multiplier: every layer has alpha times the filters.
+"""
+
+
 def _published(construct, spec, summary, arguments, name=None):
     """Name and document a constructor as the module that publishes it would."""
     construct.__name__ = construct.__qualname__ = name or spec.name
@@ -122,8 +177,10 @@ def _published(construct, spec, summary, arguments, name=None):
     construct.__doc__ = f"{summary}\n" + arguments.format(
         name=spec.name.lower(),
         size=spec.size,
+        min_size=spec.min_size,
         classes=spec.classes,
         variants=list(spec.variants),
+        weights=_weights_argument(spec),
     )
     signature = inspect.signature(construct)
     classes = signature.parameters["classes"].replace(default=spec.classes, annotation=int)
@@ -132,3 +189,26 @@ def _published(construct, spec, summary, arguments, name=None):
     )
     construct.spec = spec
     return construct
+
+
+def _weights_argument(spec) -> str:
+    """What `weights` offers besides None and files."""
+    tags = {}
+    for row in published_weights(spec.name):
+        tags.setdefault(row.variant, []).append(row.tag)
+    trunk = TRUNK_WEIGHTS if trunk_variants(spec) else ""
+    if not tags:
+        return trunk
+    names = "; ".join(f"{variant}: {', '.join(names)}" for variant, names in tags.items())
+    return (
+        '"imagenet" for the best\n'
+        "            published ones of the variant, or one of these by name\n"
+        f"            ({names});\n"
+        f"            {trunk}"
+    )
+
+
+TRUNK_WEIGHTS = """\
+"imagenet-trunk" for those of
+            keras.applications, around gates that start as the identity;
+            """

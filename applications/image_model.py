@@ -9,15 +9,28 @@ from .preprocessing import Preprocessing
 class ImageModel(keras.Model):
     """A functional model that knows how raw pixels become its input.
 
-    `model.preprocess(pixels)` takes pixels in [0, 255] and survives saving and loading.
+    `model.preprocess(pixels)` takes pixels in [0, 255]; `model.architecture` is the
+    network's name in PyTorch code, a key of `weights.ARCHITECTURES`, or None if it has
+    none there. Both survive saving and loading.
     """
 
-    def __init__(self, inputs, outputs, name=None, *, preprocess: Preprocessing, **kwargs):
+    def __init__(
+        self,
+        inputs,
+        outputs,
+        name=None,
+        *,
+        preprocess: Preprocessing,
+        architecture: str | None = None,
+        **kwargs,
+    ):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
         self.preprocess = preprocess
+        self.architecture = architecture
 
     def get_config(self):
-        return super().get_config() | {"preprocess": self.preprocess.get_config()}
+        own = {"preprocess": self.preprocess.get_config(), "architecture": self.architecture}
+        return super().get_config() | own
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

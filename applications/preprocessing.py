@@ -79,6 +79,7 @@ class Preprocessing:
 
 
 IMAGENET = Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+INCEPTION = Preprocessing((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))  # to [-1, 1]
 CIFAR10 = Preprocessing((125.307, 122.950, 113.865), (62.993, 62.089, 66.705))
 
 

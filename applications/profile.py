@@ -1,11 +1,12 @@
 """What a model costs: parameters, multiply-accumulates and activations, layer by layer."""
 
-import contextlib
 import math
 from dataclasses import dataclass
 
 import keras
 import numpy as np
+
+from ..walk import inner_layers, watching
 
 CONVOLUTIONS = (
     keras.layers.Conv1D,
@@ -77,7 +78,18 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
             f"The model takes pictures of any size: pass `input_shape`. Received: {shape}"
         )
     calls: list[LayerCost] = []
-    with _recording(model, calls):
+
+    def note(path, layer, outputs):
+        if hasattr(outputs, "shape"):
+            shape, kind = tuple(outputs.shape), type(layer).__name__
+            calls.append(LayerCost(path, kind, shape, layer.count_params(), _macs(layer, shape)))
+
+    innermost = (
+        (path, layer, "call")
+        for path, layer in inner_layers(model)
+        if next(inner_layers(layer), None) is None
+    )
+    with watching(innermost, note):
         model(np.zeros((1, *shape), "float32"), training=False)
     return Profile(
         parameters=_count(model.trainable_weights),
@@ -89,39 +101,6 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
 
 def _count(weights) -> int:
     return sum(math.prod(w.shape) for w in weights)
-
-
-@contextlib.contextmanager
-def _recording(model, calls):
-    """Let every innermost layer of `model` note its calls, until the context ends."""
-    leaves = [layer for layer in model._flatten_layers() if not list(_inner_layers(layer))]
-    for layer in leaves:
-        layer.call = _recorder(layer, layer.call, calls)
-    try:
-        yield
-    finally:
-        for layer in leaves:
-            del layer.call
-
-
-def _inner_layers(layer):
-    return layer._flatten_layers(include_self=False, recursive=False)
-
-
-def _recorder(layer, call, calls):
-    def recorded(*args, **kwargs):
-        outputs = call(*args, **kwargs)
-        if hasattr(outputs, "shape"):
-            shape = tuple(outputs.shape)
-            path = layer.path or layer.name
-            calls.append(
-                LayerCost(
-                    path, type(layer).__name__, shape, layer.count_params(), _macs(layer, shape)
-                )
-            )
-        return outputs
-
-    return recorded
 
 
 def _macs(layer, output_shape) -> int:

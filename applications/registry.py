@@ -2,10 +2,30 @@
 
 from collections.abc import Callable
 
-from . import resnet, resnet_cifar, resnext, senet
+from . import (
+    bn_inception,
+    inception_resnet_v2,
+    inception_v3,
+    mobilenet,
+    resnet,
+    resnet_cifar,
+    resnext,
+    senet,
+    vgg,
+)
 from .image_model import ImageModel
 
-FAMILIES = (resnet, resnext, senet, resnet_cifar)
+FAMILIES = (
+    resnet,
+    resnext,
+    senet,
+    bn_inception,
+    inception_v3,
+    inception_resnet_v2,
+    mobilenet,
+    vgg,
+    resnet_cifar,
+)
 
 MODELS: dict[str, Callable[..., ImageModel]] = {
     name: constructor
@@ -19,7 +39,7 @@ def list_models() -> dict[str, tuple[str, ...]]:
     """The networks and the variants that each accepts, the default one first.
 
     >>> list_models()["SEResNet50"]
-    ('v1.5', 'original')
+    ('v1.5', 'original', 'keras')
     """
     return {name: tuple(constructor.spec.variants) for name, constructor in MODELS.items()}
 

@@ -17,19 +17,39 @@ projects (https://arxiv.org/abs/1812.01187); in "T" networks the stem grows step
 """
 
 from .constructor import constructor
-from .preprocessing import IMAGENET, decode_predictions
+from .imagenet_trunk import TrunkSource
+from .preprocessing import IMAGENET, Preprocessing, decode_predictions
 from .residual import DEEP, TIERED, ResidualSpec
 from .spec import Variant
 
 BASIC, BOTTLENECK = "basic", "bottleneck"
 ORIGINAL = {"stride_in": "1x1", "stem_pool": "ceil"}
 ORIGINAL_BASIC = {"stem_pool": "ceil", "inner_activation": "relu"}
-KERAS = {"stride_in": "1x1", "stem_pool": "pad"}
+KERAS_NAMES = (  # from our weights' paths to those in keras.applications
+    (r"^stem_conv/", "conv1_conv/"),
+    (r"^stem_norm/", "conv1_bn/"),
+    (r"^stage(\d)_block(\d+)_", r"conv\1_block\2_"),
+    (r"shortcut_", "0_"),
+    (r"tail/norm/", "3_norm/"),
+    (r"(conv|norm)(\d)/", r"\2_\1/"),
+    (r"norm/", "bn/"),
+)
+KERAS_PIXELS = Preprocessing((103.939, 116.779, 123.68), (1, 1, 1), "bgr")
 ROUNDED = {"attention_options": {"divisor": 8}}  # timm: multiples of 8
 SK = {"conv": "sk", "groups": 32, "group_width": 4}
 SPLIT = {"split_input": True, "ratio": 8, "divisor": 16, "min_width": 16}
 SK_SPLIT = {"conv": "sk", "conv_options": SPLIT}
 PROTOTXT = {"conv_options_by_stage": {3: {"min_width": 16}}}  # the authors' Caffe model
+
+
+def _keras(application: str) -> dict:
+    """The graph and the pixels of a ResNet of keras.applications."""
+    return {
+        "stride_in": "1x1",
+        "preprocess": KERAS_PIXELS,
+        "imagenet_trunk": TrunkSource(application, KERAS_NAMES),
+    }
+
 
 # fmt: off
 _ROWS = (
@@ -53,15 +73,15 @@ _ROWS = (
     ResidualSpec("SEResNet50", BOTTLENECK, (3, 4, 6, 3), attention="se",
                  variants={"v1.5": Variant(28_088_024, 4.0917, ROUNDED),
                            "original": Variant(28_088_024, 3.8605, ORIGINAL),
-                           "keras": Variant(28_088_024, 3.8605, KERAS)}),
+                           "keras": Variant(28_088_024, 3.8605, _keras("ResNet50"))}),
     ResidualSpec("SEResNet101", BOTTLENECK, (3, 4, 23, 3), attention="se",
                  variants={"original": Variant(49_326_872, 7.5749, ORIGINAL),
                            "v1.5": Variant(49_326_872, 7.8061, ROUNDED),
-                           "keras": Variant(49_326_872, 7.5749, KERAS)}),
+                           "keras": Variant(49_326_872, 7.5749, _keras("ResNet101"))}),
     ResidualSpec("SEResNet152", BOTTLENECK, (3, 8, 36, 3), attention="se",
                  variants={"original": Variant(66_821_848, 11.2890, ORIGINAL),
                            "v1.5": Variant(66_821_848, 11.5202, ROUNDED),
-                           "keras": Variant(66_821_848, 11.2890, KERAS)}),
+                           "keras": Variant(66_821_848, 11.2890, _keras("ResNet152"))}),
     ResidualSpec("SEResNet50T", BOTTLENECK, (3, 4, 6, 3), attention="se", **DEEP, **TIERED,
                  variants={"v1.5": Variant(28_104_720, 4.2997, ROUNDED)}),
     ResidualSpec("SEResNet152D", BOTTLENECK, (3, 8, 36, 3), attention="se", **DEEP,

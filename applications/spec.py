@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
+import keras
+
 from ..layers import CONVS, GATES
+from ..layers.gate_functions import GATE_FUNCTIONS
+from .imagenet_trunk import TrunkSource
 from .preprocessing import IMAGENET, Preprocessing
 
 
@@ -39,13 +43,20 @@ class NetworkSpec(ABC):
     variants: Mapping[str, Variant] = field(default_factory=dict, kw_only=True)
     preprocess: Preprocessing = field(default=IMAGENET, kw_only=True)
     size: int = field(default=224, kw_only=True)  # of the usual picture, in pixels
+    min_size: int = field(default=32, kw_only=True)  # of the smallest picture
     classes: int = field(default=1000, kw_only=True)
     dropout: float = field(default=0.0, kw_only=True)  # before the classifier
     output_stride: int | None = field(default=None, kw_only=True)  # None: the network's own
+    imagenet_trunk: TrunkSource | None = field(default=None, kw_only=True)
 
     @abstractmethod
     def trunk(self, images):
         """Map symbolic images (b, h, w, c) to the last feature map."""
+
+    def head(self, x):
+        """Map the last feature map to the vector that is classified."""
+        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+        return keras.layers.Dropout(self.dropout, name="dropout")(x) if self.dropout else x
 
     @property
     def every_stage(self) -> tuple[int, ...]:
@@ -71,6 +82,7 @@ class NetworkSpec(ABC):
         placement: str = "standard",
         stages: tuple[int, ...] | None = None,
         output_stride: int | None = None,
+        gate: str | None = None,
     ) -> Self:
         """This network with a caller's choices; "default" and None keep its own.
 
@@ -80,7 +92,7 @@ class NetworkSpec(ABC):
         variant = next(iter(self.variants)) if variant is None else variant
         check_name("variant", variant, self.variants)
         spec = replace(self, **self.variants[variant].changes)
-        spec = spec._with_attention(attention)._with_conv(conv)._with_ratio(ratio)
+        spec = spec._with_attention(attention)._with_conv(conv)._with_ratio(ratio)._with_gate(gate)
         every = self.every_stage
         if stages is not None and not set(stages) <= set(every):
             raise ValueError(f"`stages` must be among {every}. Received: stages={stages}")
@@ -91,6 +103,17 @@ class NetworkSpec(ABC):
             output_stride=output_stride,
             placement=check_name("placement", placement, self.PLACEMENTS),
             stages=spec.stages or every if stages is None else tuple(stages),
+        )
+
+    def computes_as(self, other: Self) -> bool:
+        """Whether both are the same network, however their options are written."""
+        return self._without_defaults() == other._without_defaults()
+
+    def _without_defaults(self) -> Self:
+        return replace(
+            self,
+            attention_options=_differing(self.attention_options, GATES.get(self.attention)),
+            conv_options=_differing(self.conv_options, CONVS.get(self.conv)),
         )
 
     def _with_attention(self, attention) -> Self:
@@ -116,9 +139,9 @@ class NetworkSpec(ABC):
         if ratio is None:
             return self
         changes = {}
-        if isinstance(self.attention, str) and _takes_ratio(GATES[self.attention]):
+        if isinstance(self.attention, str) and _takes("ratio", GATES[self.attention]):
             changes["attention_options"] = {**self.attention_options, "ratio": ratio}
-        if self.conv is not None and _takes_ratio(CONVS[self.conv]):
+        if self.conv is not None and _takes("ratio", CONVS[self.conv]):
             changes["conv_options"] = {**self.conv_options, "ratio": ratio}
         if not changes:
             raise ValueError(
@@ -127,15 +150,35 @@ class NetworkSpec(ABC):
             )
         return replace(self, **changes)
 
+    def _with_gate(self, gate) -> Self:
+        if gate is None:
+            return self
+        check_name("gate", gate, GATE_FUNCTIONS)
+        if not (isinstance(self.attention, str) and _takes("gate", GATES[self.attention])):
+            raise ValueError(
+                f"No named attention in this network has a gate function. Received: "
+                f"gate={gate!r}, attention={self.attention!r}"
+            )
+        return replace(self, attention_options={**self.attention_options, "gate": gate})
+
 
 def check_name(argument: str, value, valid):
     """Return `value` if it is one of `valid`; otherwise list them."""
     if value not in valid:
         raise ValueError(
-            f"Unknown {argument}; expected one of {list(valid)}. Received: {argument}={value!r}"
+            f"Unknown {argument} {value!r}; expected one of {list(valid)}. "
+            f"Received: {argument}={value!r}"
         )
     return value
 
 
-def _takes_ratio(layer_class) -> bool:
-    return "ratio" in inspect.signature(layer_class).parameters
+def _takes(argument: str, layer_class) -> bool:
+    return argument in inspect.signature(layer_class).parameters
+
+
+def _differing(options: Mapping, layer_class) -> Mapping:
+    """The options that are not the layer's defaults."""
+    if layer_class is None:
+        return options
+    defaults = inspect.signature(layer_class).parameters
+    return {name: value for name, value in options.items() if value != defaults[name].default}

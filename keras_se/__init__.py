@@ -6,13 +6,29 @@
 (None, 56, 56, 256)
 """
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._version import __version__
 
 if not Path(__file__).with_name("applications").is_dir():
     # A checkout, where the sub-packages lie beside this folder (setup.cfg, package_dir).
     __path__.append(str(Path(__file__).parents[1]))
 
-from . import layers, training
-from ._version import __version__
 
-__all__ = ["__version__", "layers", "training"]
+def _is_command() -> bool:
+    """Whether this process is `keras-se` or `python -m keras_se`.
+
+    Keras takes seconds to import; the command line imports it in the commands that need it.
+    Everyone else gets the layers registered with Keras by `import keras_se`.
+    """
+    if sys.argv[:1] == ["-m"]:  # Python is looking for the module to run
+        return ("-m", "keras_se") in zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
+    return Path(sys.argv[0] if sys.argv else "").stem == "keras-se"
+
+
+if TYPE_CHECKING or not _is_command():
+    from . import applications, explain, layers, training
+
+__all__ = ["__version__", "applications", "explain", "layers", "training"]

@@ -1,11 +1,17 @@
 """Shared by all tests."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["HF_HUB_OFFLINE"] = "1"  # published weights are never downloaded in a test
 
 import keras
 import pytest
+
+# `clear_session` collects garbage after every test; what was imported stays anyway.
+gc.collect()
+gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -96,9 +96,14 @@ def model_of(layer, case, shape=(10, 9, CHANNELS)):
     return keras.Model(inputs, layer(case.inputs(inputs)))
 
 
+# BatchNorm takes any rank, as Keras' layer does; a spatial transformer samples pictures and
+# has no lowered form. Both have tests of their own.
+OUTSIDE_THE_CONTRACT = {layers.BatchNorm, layers.SpatialTransformer}
+
+
 def test_every_public_layer_has_a_case():
-    public = {getattr(layers, name) for name in layers.__all__}
-    assert {p for p in public if isinstance(p, type)} == {c.layer for c in CASES.values()}
+    public = {layer for layer in vars(layers).values() if isinstance(layer, type)}
+    assert public - OUTSIDE_THE_CONTRACT == {case.layer for case in CASES.values()}
 
 
 def test_build_makes_every_weight_by_name(case):
@@ -193,7 +198,7 @@ def test_dtype_policies(case, policy):
     full, layer = built(case), built(case, dtype=policy)
     outputs = layer(case.inputs(images()), training=False)
     assert keras.backend.standardize_dtype(outputs.dtype) == layer.compute_dtype
-    assert {w.dtype for w in layer.weights} <= {layer.variable_dtype, "float32"}
+    assert {w.dtype for w in layer.weights} <= {layer.variable_dtype}
     expected = evaluate(full, case, images())
     # 8 bits of bfloat16, 11 of float16, through up to five operations
     error = {"mixed_bfloat16": 5e-2, "float64": 1e-6}.get(policy, 5e-3)
@@ -236,14 +241,14 @@ def test_lowering_of_a_mixed_precision_layer_is_float32(case):
 
 
 def test_channels_first_argument_is_refused(case):
-    with pytest.raises(ValueError, match="channels-last.*Received: data_format='channels_first'"):
+    with pytest.raises(ValueError, match=r"channels-last.*Received: data_format='channels_first'"):
         case.make(data_format="channels_first")
 
 
 def test_channels_first_configuration_is_refused(case):
     keras.config.set_image_data_format("channels_first")
     try:
-        with pytest.raises(ValueError, match="set_image_data_format.*Received"):
+        with pytest.raises(ValueError, match=r"set_image_data_format.*Received"):
             case.make()
     finally:
         keras.config.set_image_data_format("channels_last")

@@ -26,7 +26,7 @@ def check_figures(model, figures):
 @pytest.mark.parametrize("name, variant", VARIANTS)
 def test_parameters_and_gmacs_are_those_of_the_table(name, variant):
     constructor = getattr(applications, name)
-    model = constructor(variant=variant)
+    model = constructor(weights=None, variant=variant)
     spec = constructor.spec
     check_figures(model, spec.variants[variant])
     assert model.output_shape == (None, spec.classes)
@@ -44,7 +44,7 @@ def test_published_totals_with_moving_statistics():
     # keras.Model.count_params() of networks whose totals are published.
     totals = {"SEResNet50": 28_141_144, "SKNet50": 27_564_328, "CBAMResNet18": 11_789_008}
     for name, total in totals.items():
-        assert getattr(applications, name)().count_params() == total
+        assert getattr(applications, name)(weights=None).count_params() == total
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_published_totals_with_moving_statistics():
     [(2, 45_699_240), (4, 35_635_688), (8, 30_603_912), (16, 28_088_024), (32, 26_830_080)],
 )
 def test_reduction_ratios_of_the_paper(ratio, parameters):
-    model = applications.SEResNet50(input_shape=(32, 32, 3), ratio=ratio)
+    model = applications.SEResNet50(weights=None, input_shape=(32, 32, 3), ratio=ratio)
     assert sum(w.numpy().size for w in model.trainable_weights) == parameters
 
 
 def test_inner_placement_has_the_papers_size():
     # Table 14 of Hu et al. gives 25.8 M for SE inside the 3x3; (2 / r) sum of C^2 gives 25.7.
-    model = applications.SEResNet50(input_shape=(32, 32, 3), placement="inner")
+    model = applications.SEResNet50(weights=None, input_shape=(32, 32, 3), placement="inner")
     parameters = sum(w.numpy().size for w in model.trainable_weights)
     assert parameters == pytest.approx(25.8e6, abs=0.1e6)
 

@@ -4,15 +4,23 @@
 convolution. One line in a table makes a layer available by name to every network.
 """
 
+from .bam import BAM
 from .batch_norm import BatchNorm
 from .cbam import CBAM
 from .channel_attention import ChannelAttention
+from .concurrent_squeeze_excite import ConcurrentSqueezeExcite
+from .coordinate_attention import CoordinateAttention
 from .eca import EfficientChannelAttention
+from .effective_squeeze_excite import EffectiveSqueezeExcite
+from .gather_excite import GatherExcite
+from .global_context import GlobalContext
 from .grouped_conv import GroupedConv2D
 from .padded_shortcut import PaddedShortcut
 from .residual_tail import ResidualTail
 from .selective_kernel import SelectiveKernelConv2D
 from .spatial_attention import SpatialAttention
+from .spatial_squeeze_excite import SpatialSqueezeExcite
+from .spatial_transformer import SpatialTransformer
 from .squeeze_excite import SqueezeExcite
 
 GATES = {
@@ -21,6 +29,13 @@ GATES = {
     "channel": ChannelAttention,
     "spatial": SpatialAttention,
     "eca": EfficientChannelAttention,
+    "ese": EffectiveSqueezeExcite,
+    "sse": SpatialSqueezeExcite,
+    "scse": ConcurrentSqueezeExcite,
+    "ge": GatherExcite,
+    "gc": GlobalContext,
+    "coord": CoordinateAttention,
+    "bam": BAM,
 }
 
 CONVS = {
@@ -28,16 +43,24 @@ CONVS = {
 }
 
 __all__ = [
+    "BAM",
     "CBAM",
     "CONVS",
     "GATES",
     "BatchNorm",
     "ChannelAttention",
+    "ConcurrentSqueezeExcite",
+    "CoordinateAttention",
+    "EffectiveSqueezeExcite",
     "EfficientChannelAttention",
+    "GatherExcite",
+    "GlobalContext",
     "GroupedConv2D",
     "PaddedShortcut",
     "ResidualTail",
     "SelectiveKernelConv2D",
     "SpatialAttention",
+    "SpatialSqueezeExcite",
+    "SpatialTransformer",
     "SqueezeExcite",
 ]

@@ -10,7 +10,8 @@ def check_choice(argument: str, value, choices):
     """Return `value` if it is one of `choices`; otherwise say which there are."""
     if value not in choices:
         raise ValueError(
-            f"Unknown {argument}; expected one of {sorted(choices)}. Received: {argument}={value!r}"
+            f"Unknown {argument} {value!r}; expected one of {sorted(choices)}. "
+            f"Received: {argument}={value!r}"
         )
     return value
 

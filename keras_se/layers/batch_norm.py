@@ -28,7 +28,7 @@ class BatchNorm(keras.layers.BatchNormalization):
     With c = x - moving mean (no gradient through it), m = mean over h, w of c and
     q = mean over h, w of c^2, both (b, c) and read together:
 
-        mean = mean over b of m,   variance = mean over b of q - mean^2
+        mean = mean over b of m,   variance = mean over b of (q - m^2) + (m - mean)^2
         y = k x + (beta - k (mean + moving mean)),   k = gamma / sqrt(variance + eps)
 
     The same results, weights and saved files as Keras' layer; a training step is faster,
@@ -93,7 +93,8 @@ class BatchNorm(keras.layers.BatchNormalization):
             mean, variance = self._moments(centred, None)
             return mean, variance, picture_means
         mean = ops.mean(picture_means, axis=0)
-        variance = ops.mean(_spatial_mean(ops.square(centred)), axis=0) - ops.square(mean)
+        within = _spatial_mean(ops.square(centred)) - ops.square(picture_means)
+        variance = ops.mean(within + ops.square(picture_means - mean), axis=0)
         return mean, ops.maximum(variance, 0.0), picture_means
 
     def _update(self, mean, variance):

@@ -1,0 +1,260 @@
+"""Top-1 and top-5 on a folder of pictures, prepared as for the published figures.
+
+The resize and the crop are those of torchvision and timm, which published the figures:
+Pillow's filter, the short side to floor(size / crop), then the centre.
+https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+from .registry import MODELS
+from .spec import check_name
+from .weights.sources import Graph, find_source
+
+EXTENSIONS = (".jpeg", ".jpg", ".png")
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes:
+        network: name of the network.
+        weights: name of the published weights; None for others.
+        images: number of pictures.
+        top1: percent whose class has the highest score.
+        top5: percent whose class is among the five highest scores.
+        published_top1: percent, of the same weights on ImageNet's validation pictures.
+        size: side of the pictures that the network saw, in pixels.
+        crop: part of the resized picture's short side that this is.
+        interpolation: filter of the resize.
+    """
+
+    network: str
+    weights: str | None
+    images: int
+    top1: float
+    top5: float
+    published_top1: float | None
+    size: int
+    crop: float
+    interpolation: str
+
+    def as_dict(self) -> dict:
+        """Strings and numbers only, for JSON."""
+        return asdict(self)
+
+
+def evaluate(
+    network: str | keras.Model,
+    data: str | os.PathLike,
+    *,
+    weights: str | os.PathLike | None = "imagenet",
+    variant: str | None = None,
+    size: int | None = None,
+    crop: float | None = None,
+    interpolation: str | None = None,
+    class_names: Sequence[str] | None = None,
+    batch_size: int = 32,
+    state: str | os.PathLike | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Measure top-1 and top-5 accuracy on a folder of pictures.
+
+    Args:
+        network: name of a constructor, such as "SEResNet50", or an `ImageModel`.
+        data: a folder with one folder of .jpeg, .jpg or .png pictures for each class.
+        weights: of a network given by name: as the constructor's argument.
+        variant: of a network given by name: as the constructor's argument.
+        size: side of the pictures that the network sees, in pixels. None: that of the
+            published weights, else the network's.
+        crop: part of the resized picture's short side that this is, in (0, 1]. None:
+            that of the published weights, else 0.875.
+        interpolation: "bicubic" or "bilinear". None: that of the published weights,
+            else "bicubic".
+        class_names: the folders' names in the order of the network's outputs. None:
+            sorted, which is ImageNet's order for folders named n01440764 and so on.
+        batch_size: int, pictures at a time.
+        state: file that keeps what was counted so far; a call with the same
+            arguments goes on from there.
+        progress: called with the pictures done and all pictures, after each batch.
+
+    Returns:
+        An `Evaluation`.
+
+    Raises:
+        ValueError: if the folders are not the network's classes, if a picture cannot be
+            read, or if `state` belongs to another evaluation.
+        DownloadError: if published weights are not in the cache and cannot be fetched.
+    """
+    row = None
+    if isinstance(network, str):
+        constructor = MODELS[check_name("network", network, MODELS)]
+        graph = Graph(network, variant or next(iter(constructor.spec.variants)))
+        row = getattr(find_source(weights, graph), "weights", None)
+    size = size or (row.size if row else _size_of(network))
+    crop = crop or (row.crop if row else 0.875)
+    interpolation = interpolation or (row.interpolation if row else "bicubic")
+    check_name("interpolation", interpolation, FILTERS)
+    if isinstance(network, str):
+        network = MODELS[network](
+            weights=weights,
+            variant=variant,
+            input_shape=(size, size, 3),
+            classifier_activation=None,
+        )
+    files, labels = _find_pictures(Path(data), network.output_shape[-1], class_names)
+    facts = {"size": size, "crop": crop, "interpolation": interpolation}
+    tally = _Tally(state, facts | {"network": _digest(network), "pictures": _names(files)})
+    load = _Loader(**facts)
+    for start, pictures in _batches(files, tally.images, batch_size, load):
+        scores = network.predict_on_batch(network.preprocess(pictures))
+        tally.add(np.asarray(scores), labels[start : start + len(pictures)])
+        if progress is not None:
+            progress(tally.images, len(files))
+    return Evaluation(
+        network=network.name,
+        weights=row.name if row else None,
+        images=tally.images,
+        top1=100 * tally.top1 / tally.images,
+        top5=100 * tally.top5 / tally.images,
+        published_top1=row.top1 if row else None,
+        **facts,
+    )
+
+
+def resize_and_crop(
+    picture: Image.Image, size: int, crop: float = 0.875, interpolation: str = "bicubic"
+) -> np.ndarray:
+    """The centre of a resized picture, as in torchvision.
+
+    Args:
+        picture: any of Pillow's.
+        size: side of the result, in pixels.
+        crop: part of the resized picture's short side that this is, in (0, 1].
+        interpolation: "bicubic" or "bilinear".
+
+    Returns:
+        uint8 array of shape (size, size, 3).
+
+    >>> resize_and_crop(Image.new("L", (64, 48)), 32).shape
+    (32, 32, 3)
+    """
+    picture = picture.convert("RGB")
+    short_side = math.floor(size / crop)
+    scaled = [int(short_side * side / min(picture.size)) for side in picture.size]
+    scaled[picture.size.index(min(picture.size))] = short_side
+    picture = picture.resize(scaled, FILTERS[interpolation])
+    left, top = (round((side - size) / 2) for side in scaled)
+    return np.asarray(picture.crop((left, top, left + size, top + size)))
+
+
+@dataclass(frozen=True)
+class _Loader:
+    size: int
+    crop: float
+    interpolation: str
+
+    def __call__(self, path: Path) -> np.ndarray:
+        try:
+            with Image.open(path) as picture:
+                return resize_and_crop(picture, self.size, self.crop, self.interpolation)
+        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError
+            raise ValueError(f"Cannot read the picture {str(path)!r}: {error}") from error
+
+
+def _batches(files, start, batch_size, load) -> Iterator[tuple[int, np.ndarray]]:
+    """Where a batch starts and its pictures; the next one is read meanwhile."""
+    with ThreadPoolExecutor() as pool:
+        ahead = pool.map(load, files[start : start + batch_size])
+        for first in range(start, len(files), batch_size):
+            batch, after = ahead, first + batch_size
+            ahead = pool.map(load, files[after : after + batch_size])
+            yield first, np.stack(list(batch))
+
+
+def _size_of(network) -> int:
+    if isinstance(network, str):
+        return MODELS[network].spec.size
+    height, width = network.input_shape[1:3]
+    if height is None or height != width:
+        raise ValueError(
+            f"A network without a square input shape needs `size`. "
+            f"Received: input_shape={network.input_shape}, size=None"
+        )
+    return height
+
+
+def _find_pictures(folder: Path, classes: int, class_names) -> tuple[list[Path], np.ndarray]:
+    there = sorted(d.name for d in folder.iterdir() if d.is_dir()) if folder.is_dir() else []
+    names = there if class_names is None else list(class_names)
+    if len(names) != classes or not set(there) <= set(names) or not there:
+        raise ValueError(
+            f"The network has {classes} classes; `data` needs a folder for each of them, or "
+            f"`class_names` all of their names. Received: data={str(folder)!r} with {len(there)} "
+            f"folders, class_names={None if class_names is None else len(names)}"
+        )
+    files = [
+        (path, names.index(name))
+        for name in there
+        for path in sorted((folder / name).iterdir())
+        if path.suffix.lower() in EXTENSIONS
+    ]
+    if not files:
+        raise ValueError(f"There are no pictures. Received: data={str(folder)!r}")
+    return [path for path, _ in files], np.array([label for _, label in files])
+
+
+def _names(files: list[Path]) -> str:
+    names = "\n".join(f"{path.parent.name}/{path.name}" for path in files)
+    return hashlib.sha256(names.encode()).hexdigest()
+
+
+def _digest(network) -> str:
+    digest = hashlib.sha256(network.name.encode())
+    for weight in network.weights:
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
+    return digest.hexdigest()
+
+
+class _Tally:
+    """Pictures and hits so far, kept in a file."""
+
+    def __init__(self, path: str | os.PathLike | None, key: dict):
+        self.path = None if path is None else Path(path)
+        self.key = key
+        self.images = self.top1 = self.top5 = 0
+        if self.path is not None and self.path.exists():
+            kept = json.loads(self.path.read_text())
+            if kept["key"] != key:
+                raise ValueError(
+                    "The file belongs to another evaluation; remove it or name another one. "
+                    f"Received: state={str(path)!r}"
+                )
+            self.images, self.top1, self.top5 = kept["images"], kept["top1"], kept["top5"]
+
+    def add(self, scores: np.ndarray, labels: np.ndarray):
+        if not np.isfinite(scores).all():
+            raise ValueError("The network's scores are not finite numbers")
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
+        hits = best == labels[:, None]
+        self.images += len(labels)
+        self.top1 += int(hits[:, 0].sum())
+        self.top5 += int(hits.sum())
+        if self.path is not None:
+            kept = {"images": self.images, "top1": self.top1, "top5": self.top5, "key": self.key}
+            new = self.path.with_name(f"{self.path.name}.new")
+            new.write_text(json.dumps(kept))
+            new.replace(self.path)

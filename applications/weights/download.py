@@ -1,0 +1,254 @@
+"""Published files into the cache: resumed, retried, checked, and moved there at once.
+
+Environment variables:
+    KERAS_HOME: Keras' folder; default ~/.keras. The cache is its sub-folder keras_se.
+    HF_HUB_OFFLINE: 1 refuses every download.
+    HF_ENDPOINT: stands in for https://huggingface.co.
+    KERAS_SE_WEIGHTS_MIRROR: stands in for https://huggingface.co and https://github.com.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import re
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+import rich.console
+import rich.progress
+import safetensors
+
+from .table import GITHUB, HUGGING_FACE, Weights
+
+ATTEMPTS = 5
+PAUSE_S = 1.0  # before the second attempt; doubled before each further one
+TIMEOUT_S = 30.0  # without a byte
+CHUNK_BYTES = 2**20
+RETRIED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)  # and 500 to 599
+NETWORK_ERRORS = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+)
+
+
+class DownloadError(OSError):
+    """A published file could not be had; the message says how to get it by hand."""
+
+
+def cache_directory() -> Path:
+    """Where downloads are kept: keras_se in Keras' own folder."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras_se"
+
+
+def download(weights: Weights) -> Path:
+    """The local file of a published checkpoint, fetched if it is not there yet.
+
+    A file in the cache is used without a network. A new one comes in as NAME.part, which
+    a later call continues, and is moved to its name once it is whole and its SHA-256 is
+    what was published. Of several processes one fetches and the others wait.
+
+    Raises:
+        DownloadError: if it cannot be fetched, or is not what was published.
+    """
+    target = cache_directory() / weights.filename
+    if target.is_file():
+        _check_digest(target, weights.sha256, weights)
+        return target
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise _failure(weights, "HF_HUB_OFFLINE is set, and it is not in the cache")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target.with_name(f"{target.name}.lock")):
+        if not target.is_file():  # another process may have fetched it meanwhile
+            _fetch(weights, target)
+    return target
+
+
+def mirrored(url: str) -> str:
+    """The address to ask, with the mirrors of the environment."""
+    mirrors = {HUGGING_FACE: os.environ.get("HF_ENDPOINT")}
+    if mirror := os.environ.get("KERAS_SE_WEIGHTS_MIRROR"):
+        mirrors = {HUGGING_FACE: mirror, GITHUB: mirror}
+    for host, mirror in mirrors.items():
+        if mirror and url.startswith(f"{host}/"):
+            url = mirror.rstrip("/") + url.removeprefix(host)
+    if not url.startswith(("https://", "http://")):
+        raise ValueError(f"A mirror must start with http:// or https://. Received: {url!r}")
+    return url
+
+
+def _fetch(weights: Weights, target: Path):
+    part = _Part(target.with_name(f"{target.name}.part"))
+    reason = wrong = None
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(PAUSE_S * 2 ** (attempt - 1))
+        try:
+            their_digest = part.receive(mirrored(weights.url), weights.name)
+        except urllib.error.HTTPError as error:
+            if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                part.remove()
+            elif error.code < 500 and error.code not in RETRIED:
+                raise _failure(
+                    weights, f"{error.url} answers {error.code} {error.reason}"
+                ) from error
+            reason = error
+            continue
+        except NETWORK_ERRORS as error:
+            reason = error
+            continue
+        try:
+            _check_digest(part.path, weights.sha256, weights)
+            _check_digest(part.path, their_digest, weights)
+            _check_header(part.path, weights)
+        except DownloadError:
+            part.remove()
+            if wrong:  # twice: it is the file, not the transfer
+                raise
+            wrong = True
+            continue
+        part.move(target)
+        return
+    raise _failure(weights, f"{ATTEMPTS} attempts failed, the last one with: {reason}") from reason
+
+
+class _Part:
+    """The part of a file that has come in so far, and the ETag of the whole."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.etag = path.with_name(f"{path.name}.etag")
+
+    def receive(self, url: str, name: str) -> str:
+        """Fetch what is missing; return the SHA-256 that the server names, or ""."""
+        request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
+        if resumable := self.path.is_file() and self.etag.is_file():
+            request.add_header("Range", f"bytes={self.path.stat().st_size}-")
+            request.add_header("If-Range", self.etag.read_text())
+        redirects = _Redirects()
+        with urllib.request.build_opener(redirects).open(request, timeout=TIMEOUT_S) as response:
+            resumed = resumable and response.status == HTTPStatus.PARTIAL_CONTENT
+            start = self.path.stat().st_size if resumed else 0
+            if resumed and not response.headers["Content-Range"].startswith(f"bytes {start}-"):
+                self.remove()
+                raise ConnectionError("the server sent another range than was asked for")
+            self._note_etag(response.headers)
+            length = response.headers["Content-Length"]
+            total = start + int(length) if length else None
+            with self.path.open("ab" if resumed else "wb") as file:
+                for chunk in _shown(
+                    iter(lambda: response.read1(CHUNK_BYTES), b""), name, start, total
+                ):
+                    file.write(chunk)
+        size = self.path.stat().st_size
+        if total not in (None, size):
+            raise ConnectionError(f"the connection ended after {size} of {total} bytes")
+        return _linked_digest(redirects.linked or response.headers)
+
+    def _note_etag(self, headers):
+        etag = headers["ETag"] or ""
+        if etag and not etag.startswith("W/"):  # a weak one promises too little to continue
+            self.etag.write_text(etag)
+        else:
+            self.etag.unlink(missing_ok=True)
+
+    def move(self, target: Path):
+        self.path.replace(target)
+        self.etag.unlink(missing_ok=True)
+
+    def remove(self):
+        self.path.unlink(missing_ok=True)
+        self.etag.unlink(missing_ok=True)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Keeps the headers of Hugging Face's answer, which redirects to where the bytes are."""
+
+    linked = None
+
+    def redirect_request(self, request, file, code, message, headers, url):
+        if headers["X-Linked-Etag"]:
+            self.linked = headers
+        return super().redirect_request(request, file, code, message, headers, url)
+
+
+def _linked_digest(headers) -> str:
+    """Hugging Face's X-Linked-Etag, which is the SHA-256 of a large file; "" without one."""
+    match = re.fullmatch(r'"?([0-9a-f]{64})"?', headers["X-Linked-Etag"] or "")
+    return match[1] if match else ""
+
+
+def _check_digest(path: Path, expected: str, weights: Weights):
+    if not expected:
+        return
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith(expected):
+        raise _failure(
+            weights, f"{path} has the SHA-256 {digest}; {expected} was published. Remove it"
+        )
+
+
+def _check_header(path: Path, weights: Weights):
+    """A safetensors header fits its file's size; PyTorch's files have a published digest."""
+    if weights.filename.endswith(".safetensors"):
+        try:
+            with safetensors.safe_open(path, framework="np"):
+                pass
+        except safetensors.SafetensorError as error:
+            raise _failure(weights, f"what came is no whole safetensors file ({error})") from error
+
+
+def _failure(weights: Weights, reason) -> DownloadError:
+    return DownloadError(
+        f"The weights {weights.name} are not at hand: {reason}. Fetch {weights.url} by hand, on "
+        f"any machine, and save it as {cache_directory() / weights.filename}; or set "
+        "KERAS_SE_WEIGHTS_MIRROR, which stands in for the host; or pass weights=None for random "
+        "weights."
+    )
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the system gives back even if this process is killed."""
+    with path.open("ab") as file:
+        if sys.platform == "win32":
+            import msvcrt
+
+            while True:
+                with contextlib.suppress(OSError):  # after ten seconds
+                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                    break
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield  # closing the file gives the lock back
+
+
+def _shown(chunks: Iterator[bytes], name: str, start: int, total: int | None) -> Iterator[bytes]:
+    """The same chunks, with a progress bar if standard error is a terminal."""
+    if not sys.stderr.isatty():
+        yield from chunks
+        return
+    columns = (
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.DownloadColumn(),
+        rich.progress.TransferSpeedColumn(),
+        rich.progress.TimeRemainingColumn(),
+    )
+    with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as progress:
+        task = progress.add_task(name, completed=start, total=total)
+        for chunk in chunks:
+            yield chunk
+            progress.advance(task, len(chunk))

@@ -1,0 +1,76 @@
+"""Writes docs/models.md from the tables of the networks and of their weights.
+
+python docs/generate_models.py
+"""
+
+import inspect
+import re
+from pathlib import Path
+
+from keras_se.applications.registry import FAMILIES
+from keras_se.applications.weights.table import WEIGHTS, published_weights
+
+PAGE = Path(__file__).with_name("models.md")
+
+INTRODUCTION = f"""\
+# Models
+
+Made by `docs/generate_models.py`; parameters are the trainable ones, GMACs are
+multiply-accumulates of convolutions and dense layers for one picture of the given side.
+The first variant of a network is its default.
+
+`weights="imagenet"` takes the first of a variant's weights, and another one's name takes
+that. {len(WEIGHTS)} checkpoints are published. `imagenet-trunk` is the trunk of keras.applications,
+with gates that start as the identity. Top-1 is in percent of ImageNet's 50,000
+validation pictures, as their publishers measured it; here it was not measured again. What
+was: with the same weights these networks give the logits of the publishers' code
+(tests/test_parity.py). `keras_se.applications.evaluate` measures it wherever ImageNet is
+at hand, with the picture's side, crop and filter in the table. How the files are fetched
+and checked is in [weights.md](weights.md).
+"""
+
+NONE = "-"
+COLUMNS = (
+    "model", "variant", "side", "parameters", "GMACs", "weights", "top-1", "at side, crop, filter",
+    "recipe", "licence",
+)  # fmt: skip
+
+
+def page() -> str:
+    """The whole page, in Markdown."""
+    return "\n".join([INTRODUCTION, *map(_section, FAMILIES)])
+
+
+def _section(family) -> str:
+    title, _, text = inspect.getdoc(family).partition("\n")
+    references = re.search(r"References:\n((?:    .+\n?)+)", text)
+    lines = re.sub(r"\s+(?=\()", " ", references[1]).splitlines() if references else []
+    papers = "\n".join(f"- {line.strip()}" for line in lines)
+    rows = [row for value in _constructors(family) for row in _rows(value)]
+    table = [COLUMNS, ["---"] * len(COLUMNS), *rows]
+    body = "\n".join(f"| {' | '.join(row)} |" for row in table)
+    return f"## {title.partition(':')[0].rstrip('.')}\n\n{papers}\n\n{body}\n"
+
+
+def _constructors(family):
+    return [value for value in vars(family).values() if hasattr(value, "spec")]
+
+
+def _rows(constructor):
+    spec = constructor.spec
+    for variant, figures in spec.variants.items():
+        facts = [f"`{constructor.__name__}`", variant, str(spec.size), f"{figures.parameters:,}",
+                 f"{figures.gmacs:.4f}"]  # fmt: skip
+        for weights in published_weights(spec.name, variant):
+            test = f"{weights.size}, {weights.crop}, {weights.interpolation}"
+            top1 = f"{weights.top1:.3f}"
+            yield [*facts, f"`{weights.tag}`", top1, test, weights.recipe, weights.licence]
+            facts = [""] * len(facts)
+        if facts[0]:
+            trunk = spec.customise(variant).imagenet_trunk is not None
+            none = [NONE] * (len(COLUMNS) - len(facts) - 1)
+            yield [*facts, "`imagenet-trunk`" if trunk else NONE, *none]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,60 @@
+"""The command line: `keras-se COMMAND ...`."""
+
+import contextlib
+import os
+import sys
+
+from .._version import __version__
+from . import compare, convert, demo, evaluate, inspect, models
+from ._command import make_parser
+from ._native_logs import silenced
+
+COMMANDS = tuple(module.COMMAND for module in (demo, convert, compare, inspect, evaluate, models))
+
+OK, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 2, 130, 141  # the last two as a shell reports them
+LONGEST_MESSAGE = 600  # characters
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `keras-se`.
+
+    Args:
+        argv: the arguments; None takes those of the process.
+
+    Returns:
+        The exit status: 0, 2 after an error (one line on stderr, or with --debug a
+        traceback), 130 after Ctrl-C.
+    """
+    try:
+        arguments = make_parser(COMMANDS, __version__).parse_args(argv)
+    except SystemExit as stop:  # argparse has printed the help, the version or an error
+        return stop.code
+    try:
+        with contextlib.nullcontext() if arguments.debug else silenced():
+            arguments.run(arguments)
+            sys.stdout.flush()
+        return OK
+    except KeyboardInterrupt:
+        print("keras-se: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout has gone: `keras-se models | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:
+        if arguments.debug:
+            raise
+        print(f"keras-se: error: {one_line(error)}", file=sys.stderr)
+        return ERROR
+
+
+def one_line(error: Exception) -> str:
+    """An error as one line; its kind is named where the message was not written for a user."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, (ValueError, TypeError, OSError, ImportError, RuntimeError)):
+        text = f"{type(error).__name__}: {text} (--debug shows where)"
+    if len(text) > LONGEST_MESSAGE:
+        text = f"{text[:LONGEST_MESSAGE]}... (--debug shows the rest)"
+    return text
+
+
+__all__ = ["COMMANDS", "main"]

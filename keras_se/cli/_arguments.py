@@ -1,0 +1,86 @@
+"""What several commands take: files, checked before the work begins, and pixels."""
+
+import argparse
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..tflite import Preprocess
+
+
+def load_model(path: Path) -> "keras.Model":
+    """Load a .keras file; layers and networks of this library are known.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no .keras file, or Keras cannot build what it describes.
+    """
+    check_input(path)
+    if path.suffix != ".keras" or not _holds_a_model(path):
+        raise ValueError(f"Not a Keras model file (.keras, from model.save): {str(path)!r}")
+    import keras
+
+    from .. import applications, layers  # noqa: F401  (registers them with Keras)
+
+    return keras.saving.load_model(path, compile=False)
+
+
+def _holds_a_model(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "config.json" in archive.namelist()
+    except zipfile.BadZipFile:
+        return False
+
+
+def check_input(path: Path) -> None:
+    """Raise FileNotFoundError unless there is a file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"No such file: {str(path)!r}")
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Raise unless a file can be written, as far as that can be known.
+
+    Raises:
+        FileExistsError: if there is one and `overwrite` is False.
+        FileNotFoundError: if the folder is missing.
+        IsADirectoryError: if the path is a folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"The output is a folder, not a file: {str(path)!r}")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{str(path)!r} exists; pass --overwrite to replace it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"No such folder for the output: {str(path.parent)!r}")
+
+
+def add_preprocess_argument(parser: argparse.ArgumentParser) -> None:
+    """Let the user say whether the normalisation is in the file."""
+    parser.add_argument(
+        "--preprocess",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether the normalisation of pixels is in the file, which then takes raw pixels "
+        "in [0, 255]; the default is yes where the model carries one (model.preprocess), since "
+        "a folder of pictures gives raw pixels",
+    )
+
+
+def preprocess_of(model: "keras.Model", wanted: bool | None) -> "Preprocess | None":
+    """The normalisation that a model carries; None where there is none or it is not wanted.
+
+    Raises:
+        ValueError: if it is wanted and the model carries none.
+    """
+    from ..tflite import Preprocess
+
+    preprocess = getattr(model, "preprocess", None)
+    if not isinstance(preprocess, Preprocess):
+        preprocess = None
+    if wanted and preprocess is None:
+        raise ValueError(f"--preprocess: the model {model.name!r} carries no `preprocess`")
+    return None if wanted is False else preprocess

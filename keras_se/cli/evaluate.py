@@ -1,0 +1,84 @@
+"""`keras-se evaluate`."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+from ._arguments import load_model
+from ._command import Command
+from ._console import print_json
+
+DETAILS = """\
+Prints top-1 and top-5 accuracy in percent. A network by name takes its published weights, and
+the size, crop and filter they were measured with; ImageNet's validation pictures in folders
+n01440764, ... then give the published figure. --state keeps what was counted, so that an
+interrupted run goes on.
+"""
+
+EXAMPLES = """\
+  keras-se evaluate SEResNet50 --data imagenet/val --state seresnet50.json
+  keras-se evaluate SEResNet50 --weights a1_in1k --data imagenet/val --json
+  keras-se evaluate model.keras --data pictures/
+"""
+
+
+def _add_arguments(parser):
+    parser.add_argument(
+        "network", metavar="NAME|MODEL.keras", help="a network of `keras-se models`, or a file"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", required=True, help="one folder of pictures per class"
+    )
+    parser.add_argument(
+        "--weights", default="imagenet", help="of a network by name (default: %(default)s)"
+    )
+    parser.add_argument("--variant", help="of a network by name")
+    parser.add_argument("--size", type=int, help="side of the pictures, in pixels")
+    parser.add_argument("--crop", type=float, help="part of the resized short side, in (0, 1]")
+    parser.add_argument("--interpolation", help="bicubic or bilinear")
+    parser.add_argument("--batch-size", type=int, default=32, help="(default: %(default)s)")
+    parser.add_argument("--state", type=Path, metavar="FILE", help="where to keep the count")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _run(arguments):
+    is_file = arguments.network.endswith(".keras")
+    network = load_model(Path(arguments.network)) if is_file else arguments.network
+    from ..applications import evaluate
+
+    options = ("weights", "variant", "size", "crop", "interpolation", "batch_size", "state")
+    with _progress() as progress:
+        evaluation = evaluate(
+            network,
+            arguments.data,
+            progress=progress,
+            **{name: getattr(arguments, name) for name in options},
+        )
+    if arguments.json:
+        print_json(evaluation.as_dict())
+        return
+    published = evaluation.published_top1
+    print(f"{evaluation.network}, {evaluation.images} pictures")
+    print(f"top-1  {evaluation.top1:.3f} %" + (f" (published {published} %)" if published else ""))
+    print(f"top-5  {evaluation.top5:.3f} %")
+
+
+@contextmanager
+def _progress():
+    """A bar on stderr where that is a terminal: yields what `evaluate` calls."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("evaluating", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+COMMAND = Command(
+    name="evaluate",
+    summary="measure the accuracy of a network on folders of pictures",
+    details=DETAILS,
+    examples=EXAMPLES,
+    add_arguments=_add_arguments,
+    run=_run,
+)

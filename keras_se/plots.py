@@ -1,0 +1,152 @@
+"""Figures, drawn with matplotlib where they are asked for (`pip install "keras-se[demo]"`)."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .explain import ChannelGates
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZE = (16.0, 10.0)  # inches, at 100 pixels each
+STYLE = {
+    "font.size": 13,
+    "axes.titlesize": 15,
+    "axes.titlepad": 9,
+    "figure.titlesize": 18,
+    "figure.titleweight": "bold",
+}
+MOST_LABELLED = 15  # classes up to which all names and all counts are written
+
+
+def check_matplotlib() -> None:
+    """Raise ImportError, with the cure, unless matplotlib is installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError('Figures need matplotlib: pip install "keras-se[demo]"') from error
+
+
+def report(
+    title: str,
+    labels: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+    class_names: Sequence[str],
+    gates: Sequence[ChannelGates],
+) -> "Figure":
+    """Draw confusion matrices side by side, and below them the gates per class and stage.
+
+    Args:
+        title: heading of the figure.
+        labels: integers (n,), the classes of n pictures.
+        predictions: name -> integers (n,), the classes that it gives to the pictures.
+        class_names: names of the classes.
+        gates: channel gates on the same pictures; of each stage the last is drawn, as its
+            mean over the pictures of each class (figure 5 of the SENet paper).
+
+    Returns:
+        A `matplotlib.figure.Figure` of 1600 x 1000 pixels; save it with `savefig(path)`.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+    """
+    check_matplotlib()
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        # Not pyplot: it would choose a window system and keep the figure alive.
+        figure = Figure(figsize=SIZE, dpi=100, layout="constrained")
+        figure.suptitle(title)
+        above, below = figure.subfigures(2, 1, height_ratios=(1.1, 1), hspace=0.04)
+        _draw_confusions(above, labels, predictions, class_names)
+        _draw_gates(below, _last_of_each_stage(gates), labels, class_names)
+    return figure
+
+
+def confusion_matrix(labels, predictions, classes: int) -> np.ndarray:
+    """Count pictures by class: rows are the true ones, columns the predicted ones.
+
+    >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    matrix = np.zeros((classes, classes), int)
+    np.add.at(matrix, (np.asarray(labels), np.asarray(predictions)), 1)
+    return matrix
+
+
+def _draw_confusions(figure, labels, predictions, class_names) -> None:
+    """One matrix for each name, on one colour scale, with the accuracy as its title."""
+    axes = figure.subplots(1, len(predictions), sharey=True, squeeze=False)[0]
+    for column, (name, predicted) in zip(axes, predictions.items(), strict=True):
+        matrix = confusion_matrix(labels, predicted, len(class_names))
+        image = _draw_confusion(column, matrix, class_names)
+        right = int(np.trace(matrix))
+        column.set_title(
+            f"{name}: {right / len(labels):.1%} top-1 accuracy ({right} of {len(labels)})"
+        )
+    axes[0].set_ylabel("true class")
+    ticks = [0, 0.05, 0.25, 0.5, 1]
+    figure.colorbar(
+        image,
+        ax=list(axes),
+        label="share of the true class",
+        ticks=ticks,
+        format="{x:.0%}",
+        pad=0.01,
+    )
+
+
+def _draw_confusion(axes: "Axes", matrix: np.ndarray, class_names: Sequence[str]):
+    """Coloured by the share of each row and numbered by pictures."""
+    from matplotlib.colors import PowerNorm
+
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    # The root lets a single mistake be seen beside a full diagonal.
+    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1), aspect="auto")
+    if len(class_names) <= MOST_LABELLED:
+        for (row, column), count in np.ndenumerate(matrix):
+            if count:
+                colour = "white" if shares[row, column] > 0.4 else "black"
+                axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    _name_classes(axes.xaxis, class_names, **slanted if sum(map(len, class_names)) > 40 else {})
+    _name_classes(axes.yaxis, class_names)
+    axes.set_xlabel("predicted class")
+    return image
+
+
+def _draw_gates(figure, gates: Sequence[ChannelGates], labels, class_names) -> None:
+    """A heat map for each gate: classes by channels, on one colour scale."""
+    if not gates:
+        return
+    means = [gate.mean_by_class(labels, len(class_names)) for gate in gates]
+    low = min(0, *(np.nanmin(mean) for mean in means))
+    high = max(1, *(np.nanmax(mean) for mean in means))
+    axes = figure.subplots(1, len(gates), sharey=True, squeeze=False)[0]
+    for column, gate, mean in zip(axes, gates, means, strict=True):
+        image = column.imshow(
+            mean, aspect="auto", interpolation="nearest", cmap="viridis", vmin=low, vmax=high
+        )
+        name = gate.layer if gate.stage is None else f"Stage {gate.stage}"
+        column.set(xlabel="channel", title=f"{name}: mean gate per class")
+    _name_classes(axes[0].yaxis, class_names)
+    axes[0].set_ylabel("true class")
+    figure.colorbar(image, ax=list(axes), label="gate (1 passes, 0 blocks)", pad=0.01)
+
+
+def _last_of_each_stage(gates: Sequence[ChannelGates]) -> list[ChannelGates]:
+    """One gate per stage; a gate without a stage stands for itself."""
+    return list({gate.stage or gate.layer: gate for gate in gates}.values())
+
+
+def _name_classes(axis, class_names: Sequence[str], **text) -> None:
+    """Ticks with class names, shortened; every n-th where there are too many to read."""
+    step = -(-len(class_names) // MOST_LABELLED)
+    ticks = range(0, len(class_names), step)
+    names = (class_names[tick] for tick in ticks)
+    short = [name if len(name) <= 16 else f"{name[:15]}…" for name in names]
+    axis.set_ticks(ticks, short, **text)

@@ -1,0 +1,48 @@
+"""The layers inside layers, and a way to watch them at work."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+
+import keras
+
+
+def inner_layers(layer: keras.layers.Layer, path: str = "") -> Iterator[tuple[str, keras.Layer]]:
+    """Yield (path, layer) for every layer inside a layer or model, outer ones first.
+
+    The path is the names on the way, "stage2_block1_tail/gate"; Keras' own `layer.path` is
+    shorter in a loaded model.
+    """
+    # Keras has no public walk through the layers inside layers.
+    for inner in layer._flatten_layers(include_self=False, recursive=False):
+        inner_path = f"{path}/{inner.name}" if path else inner.name
+        yield inner_path, inner
+        yield from inner_layers(inner, inner_path)
+
+
+@contextlib.contextmanager
+def watching(
+    layers: Iterable[tuple[str, keras.Layer, str]], note: Callable[..., None]
+) -> Iterator[None]:
+    """Call `note(path, layer, outputs)` after each call of a method, until the context ends.
+
+    Args:
+        layers: (path, layer, name of the method to watch); a layer is watched once.
+        note: what to call.
+    """
+    watched = {id(layer): (path, layer, method) for path, layer, method in layers}
+    for path, layer, method in watched.values():
+        setattr(layer, method, _noting(path, layer, getattr(layer, method), note))
+    try:
+        yield
+    finally:
+        for _, layer, method in watched.values():
+            delattr(layer, method)
+
+
+def _noting(path, layer, method, note):
+    def noted(*args, **kwargs):
+        outputs = method(*args, **kwargs)
+        note(path, layer, outputs)
+        return outputs
+
+    return noted

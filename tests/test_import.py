@@ -1,0 +1,47 @@
+"""What `import keras_se` costs, and what it must not bring along."""
+
+import json
+import subprocess
+import sys
+
+EXTRAS = {
+    "ai_edge_litert",
+    "ai_edge_quantizer",
+    "jax",
+    "matplotlib",
+    "mediapipe",
+    "onnx",
+    "onnxruntime",
+    "sklearn",
+    "tensorflow_model_optimization",
+    "tf2onnx",
+    "tf_keras",
+    "torch",
+}
+
+MEASURE = """
+import json, sys, time
+import keras
+before, start = set(sys.modules), time.perf_counter()
+import keras_se
+seconds = time.perf_counter() - start
+print(json.dumps({"seconds": seconds, "modules": sorted(set(sys.modules) - before)}))
+"""
+
+
+def measured():
+    output = subprocess.run(
+        [sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True
+    ).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+def test_import_costs_at_most_a_fifth_of_a_second_over_keras():
+    """The best of up to five runs: a busy machine only ever adds time."""
+    assert any(measured()["seconds"] <= 0.2 for _ in range(5))
+
+
+def test_import_brings_no_extra():
+    imported = {module.partition(".")[0] for module in measured()["modules"]}
+    assert "keras_se" in imported
+    assert not imported & EXTRAS
