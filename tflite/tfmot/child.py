@@ -99,8 +99,9 @@ def quantized(model):
     with quantization.quantize_scope({"OutputOnly": OutputOnly}):
         tuned = quantization.quantize_apply(wrap(model, annotate))
     for layer in tuned.layers:  # TFMOT's wrappers train their kernel whatever the layer says
-        if getattr(layer, "layer", layer).name in frozen:
-            layer.trainable = False
+        if getattr(layer, "layer", layer).name in frozen and layer.name not in frozen:
+            layer._non_trainable_weights += layer._trainable_weights
+            layer._trainable_weights = []
     return tuned
 
 
