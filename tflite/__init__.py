@@ -1,11 +1,13 @@
 """From a Keras 3 image model to a .tflite file that was run before it is returned.
 
-`convert` makes and checks the file, `compare` measures it on pictures, `inspect` lists
-what is inside. TensorFlow is imported when a model is converted, not before.
+`convert` makes and checks the file, `compare` measures it on pictures, `inspect` lists what
+is inside, `to_onnx` makes an ONNX file of a model or of a .tflite file. TensorFlow is
+imported when a model is converted, not before.
 """
 
 from .compare import Comparison, compare
 from .convert import convert
+from .export_onnx import OnnxResult, to_onnx
 from .images import Images, load_images
 from .inspect import Inspection, Operator, inspect
 from .lower import lower
@@ -20,6 +22,7 @@ __all__ = [
     "Comparison",
     "Images",
     "Inspection",
+    "OnnxResult",
     "Operator",
     "Preprocess",
     "Recipe",
@@ -33,4 +36,5 @@ __all__ = [
     "inspect",
     "load_images",
     "lower",
+    "to_onnx",
 ]
