@@ -5,12 +5,14 @@ is inside, `to_onnx` makes an ONNX file of a model or of a .tflite file. TensorF
 imported when a model is converted, not before.
 """
 
+from .c_array import to_c_array
 from .compare import Comparison, compare
 from .convert import convert
 from .export_onnx import OnnxResult, to_onnx
 from .images import Images, load_images
 from .inspect import Inspection, Operator, inspect
 from .lower import lower
+from .metadata import add_metadata, read_labels
 from .preprocess import Preprocess
 from .recipe import RECIPES, Recipe, get_recipe
 from .result import BoundNotMet, Report, Result
@@ -30,11 +32,14 @@ __all__ = [
     "Result",
     "Runner",
     "TensorInfo",
+    "add_metadata",
     "compare",
     "convert",
     "get_recipe",
     "inspect",
     "load_images",
     "lower",
+    "read_labels",
+    "to_c_array",
     "to_onnx",
 ]

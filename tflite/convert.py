@@ -3,16 +3,19 @@
 import contextlib
 import logging
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import keras
 import numpy as np
 
+from . import flatfile
 from .calibrate import calibration_set, mend_ranges
 from .compare import compare_lowered
 from .images import Images, load_images
 from .inspect import Inspection, inspect
 from .lower import drop_final_activation, lower
+from .metadata import add_metadata, check_classifier
 from .preprocess import Preprocess
 from .recipe import Recipe, get_recipe
 from .result import BoundNotMet, Report, Result
@@ -32,6 +35,7 @@ def convert(
     input_size: int | tuple[int, int] | None = None,
     min_snr_db: float | None = None,
     min_agreement: float | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Result:
     """Convert a Keras 3 image model to TensorFlow Lite, and measure what was lost.
 
@@ -54,6 +58,8 @@ def convert(
         input_size: height and width in pixels, for a model that leaves them open.
         min_snr_db: refuse a file with a lower signal-to-noise ratio, in dB.
         min_agreement: refuse a file with a lower top-1 agreement, in [0, 1].
+        labels: name of each class, for a file that an app's image classifier loads as it is
+            (`keras_se.tflite.add_metadata`); needs `preprocess`, since apps feed raw pixels.
 
     Returns:
         A `Result`: bytes, recipe, and the report of the comparison. However poor, it is
@@ -83,6 +89,14 @@ def convert(
             f"Received: min_agreement={min_agreement}, output {outputs}"
         )
     raw_pixels = preprocess is not None
+    if labels is not None:
+        if not raw_pixels:
+            raise ValueError(
+                "labels make a file that apps feed raw pixels: pass preprocess=. For a model that "
+                "needs none, or with mean= and std= for the app to apply, convert without labels "
+                "and call keras_se.tflite.add_metadata"
+            )
+        check_classifier((1, *shape), io, (1, *outputs[1:]), io, labels)
     if calibration is not None:
         images, compared_on = load_images(calibration, shape, raw_pixels), "images"
     elif recipe.needs_calibration:
@@ -111,6 +125,8 @@ def convert(
         versions={name: version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
     )
     result = Result(content, recipe, report)
+    if labels is not None:
+        result = add_metadata(result, labels, name=model.name)
     _check_bounds(result, min_snr_db, min_agreement)
     return result
 
@@ -146,7 +162,8 @@ def run_converter(
             content = converter.convert()
             if recipe.needs_calibration:
                 content = _quantize(mend_ranges(content, raw_pixels), io)
-            return content
+            # Packed anew, because the converter's Python part leaves the weights unaligned.
+            return flatfile.pack(flatfile.unpack(content))
         except Exception as error:  # the converter's own classes differ between versions
             raise RuntimeError(
                 f"TensorFlow's converter refuses {lowered.name!r} with recipe {recipe.name!r}, "
