@@ -44,8 +44,8 @@ def add_metadata(
     author: str = "",
     licence: str = "",
     version: str = "",
-    mean: float | Sequence[float] = 0.0,
-    std: float | Sequence[float] = 1.0,
+    mean: float = 0.0,
+    std: float = 1.0,
 ):
     """Describe an image classifier in its own file, so that an app can use it.
 
@@ -58,10 +58,10 @@ def add_metadata(
             (1, h, w, 1 or 3), uint8 or float32, and one output (1, classes).
         labels: name of each class, in the order of the outputs.
         name, description, author, licence, version: of the model, for its users.
-        mean, std: one number, or one for each channel, in pixel units: the input takes
-            (pixel - mean) / std. The defaults stand for a file that takes raw pixels in
-            [0, 255], as one converted with `preprocess` does. An integer input is fed the
-            bytes of the picture, whatever they are.
+        mean, std: in pixel units; the input takes (pixel - mean) / std, which the app
+            computes. The defaults stand for a file that takes raw pixels in [0, 255], as one
+            converted with `preprocess` does. One number each: MediaPipe 1.2 refuses one for
+            each channel. An integer input is fed the bytes of the picture, whatever they are.
 
     Returns:
         A new `Result`, or the new file as bytes.
@@ -81,9 +81,7 @@ def add_metadata(
             f"Received: inputs={runner.inputs}, outputs={runner.outputs}"
         )
     check_classifier(image.shape, image.dtype, scores.shape, scores.dtype, labels)
-    channels = image.shape[3]
-    mean, std = _per_channel("mean", mean, channels), _per_channel("std", std, channels)
-    if min(std) <= 0:
+    if not std > 0:
         raise ValueError(f"std must be positive. Received: std={std}")
     tables = _Table(
         name=(0, name),
@@ -91,7 +89,12 @@ def add_metadata(
         version=(2, version),
         subgraphs=(
             3,
-            [_Table(inputs=(2, [_image(mean, std, channels)]), outputs=(3, [_scores()]))],
+            [
+                _Table(
+                    inputs=(2, [_image(float(mean), float(std), image.shape[3])]),
+                    outputs=(3, [_scores()]),
+                )
+            ],
         ),
         author=(4, author),
         licence=(5, licence),
@@ -152,36 +155,22 @@ def check_classifier(
         raise ValueError(f"A label is one line of text, and not empty. Received: {unfit[:3]}")
 
 
-def _per_channel(name: str, value, channels: int) -> list[float]:
-    values = [float(v) for v in value] if isinstance(value, Sequence) else [float(value)]
-    if len(values) not in (1, channels):
-        raise ValueError(
-            f"{name} is one number or {channels}, one for each channel. Received: {name}={value}"
-        )
-    return values
-
-
-def _image(mean, std, channels: int) -> "_Table":
+def _image(mean: float, std: float, channels: int) -> "_Table":
     """TensorMetadata of the input."""
     content = _Table(
         kind=(0, _IMAGE_PROPERTIES), properties=(1, _Table(colours=(0, _COLOUR_SPACES[channels])))
     )
     normalisation = _Table(
-        kind=(0, _NORMALIZATION_OPTIONS), options=(1, _Table(mean=(0, mean), std=(1, std)))
+        kind=(0, _NORMALIZATION_OPTIONS), options=(1, _Table(mean=(0, [mean]), std=(1, [std])))
     )
-    limits = [[(pixel - m) / s for m, s in _pairs(mean, std)] for pixel in (255, 0)]
+    maximum, minimum = ([(pixel - mean) / std] for pixel in (255, 0))
     return _Table(
         name=(0, "image"),
         description=(1, "The picture to be classified."),
         content=(3, content),
         process_units=(4, [normalisation]),
-        stats=(5, _Table(maximum=(0, limits[0]), minimum=(1, limits[1]))),
+        stats=(5, _Table(maximum=(0, maximum), minimum=(1, minimum))),
     )
-
-
-def _pairs(mean: list[float], std: list[float]) -> list[tuple[float, float]]:
-    count = max(len(mean), len(std))
-    return list(zip(mean * (count // len(mean)), std * (count // len(std)), strict=True))
 
 
 def _scores() -> "_Table":
