@@ -5,7 +5,7 @@ is inside, `to_onnx` makes an ONNX file of a model or of a .tflite file. TensorF
 imported when a model is converted, not before.
 """
 
-from .c_array import to_c_array
+from .c_array import c_name, to_c_array
 from .compare import Comparison, compare
 from .convert import convert
 from .export_onnx import OnnxResult, to_onnx
@@ -33,6 +33,7 @@ __all__ = [
     "Runner",
     "TensorInfo",
     "add_metadata",
+    "c_name",
     "compare",
     "convert",
     "get_recipe",
