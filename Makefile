@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-backends lint bench clean
+.PHONY: demo test test-slow test-backends test-mediapipe lint bench clean
 
 demo: .venv/ready
 	$(BIN)/keras-se demo --output demo-output --overwrite
@@ -17,6 +17,10 @@ test-slow: .venv/ready
 test-backends: .venv-backends/ready
 	KERAS_BACKEND=jax .venv-backends/bin/python -m pytest -q tests/test_backends.py
 	KERAS_BACKEND=torch .venv-backends/bin/python -m pytest -q tests/test_backends.py
+
+# Files with metadata in MediaPipe Tasks, whose absl-py excludes that of the extra `tfmot`.
+test-mediapipe: .venv/ready .venv-mediapipe/ready
+	$(BIN)/python -m pytest -q -rP tests/test_metadata.py -k mediapipe
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -33,6 +37,11 @@ bench: .venv/ready
 .venv-backends/ready: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv-backends
 	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]" "jax>=0.5" torch==2.13.0
+	touch $@
+
+.venv-mediapipe/ready:
+	$(PYTHON) -m venv .venv-mediapipe
+	.venv-mediapipe/bin/python -m pip install --quiet --disable-pip-version-check mediapipe==1.2.2
 	touch $@
 
 clean:

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from keras_se.tflite import Images, Runner, get_recipe
-from keras_se.tflite.convert import run_converter
+from keras_se.tflite.converter import run_converter
 
 SHAPES = (  # channels, groups, height and width
     (64, 16, 32),

@@ -30,7 +30,7 @@ import numpy as np
 
 from keras_se import applications
 from keras_se.tflite import Images, Lowering, Runner, get_recipe, lower
-from keras_se.tflite.convert import run_converter
+from keras_se.tflite.converter import run_converter
 from keras_se.tflite.passes import apply_passes
 
 PLAIN = "ResNet50"

@@ -34,3 +34,40 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: str | os.PathLike, content: bytes) -> Path:
+    """Write a file in one step, flushed to the disk.
+
+    On Linux the bytes have no name until they are complete, so that not even a killed process
+    leaves a part behind; elsewhere an exception leaves none, a kill may.
+
+    Args:
+        path: the file to make or replace; its folder must exist.
+        content: all of its bytes.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: when it cannot be written; what was there before is then unchanged.
+    """
+    path = Path(path)
+    with replacing(path) as temporary:
+        descriptor, named = _new_file(temporary)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+            if not named:
+                # Giving any src_dir_fd makes Python follow the link to the open file.
+                os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor)
+    return path
+
+
+def _new_file(path: Path) -> tuple[int, bool]:
+    """A descriptor of a new file, and whether it stands at `path` already."""
+    with contextlib.suppress(AttributeError, OSError):  # not Linux, or a file system without it
+        if os.path.exists("/proc/self/fd"):
+            return os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), False
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), True

@@ -209,12 +209,12 @@ def scaled_model(scales):
 
 
 def errors_of(model, calibration, images):
-    from keras_se.tflite.convert import _convert_file
+    from keras_se.tflite.converter import convert_file
     from keras_se.tflite.lower import lower
     from keras_se.tflite.recipe import get_recipe
 
     recipe = get_recipe("static_int8")
-    file, calibrated = _convert_file(lower(model), recipe, "int8", Images(calibration), False)
+    file, calibrated = convert_file(lower(model), recipe, "int8", Images(calibration), False)
     return layer_errors(calibrated, file, Images(images))
 
 

@@ -1,18 +1,22 @@
 """From a Keras 3 image model to a .tflite file that was run before it is returned.
 
 `convert` makes and checks the file, `compare` measures it on pictures, `inspect` lists what
-is inside; `quantize_aware` trains for the rounding of int8 first. TensorFlow is imported
-when a model is converted, not before.
+is inside, `quantize_aware` trains for the rounding of int8 first, `to_onnx` makes an ONNX
+file of a model or of a .tflite file. TensorFlow is imported when a model is converted, not
+before.
 """
 
 from .bounds import Bounds, Choice
+from .c_array import c_name, to_c_array
 from .compare import Comparison, compare
 from .convert import convert
+from .export_onnx import OnnxResult, to_onnx
 from .gates import Gate
 from .images import Images, load_images
 from .inspect import Inspection, Operator, inspect
 from .layerwise import LayerError
 from .lower import lower
+from .metadata import add_metadata, read_labels
 from .passes import Lowering
 from .preprocess import Preprocess
 from .qat import calibrate_ranges, quantize_aware, strip
@@ -32,6 +36,7 @@ __all__ = [
     "Inspection",
     "LayerError",
     "Lowering",
+    "OnnxResult",
     "Operator",
     "Preprocess",
     "Recipe",
@@ -41,6 +46,8 @@ __all__ = [
     "TensorInfo",
     "Tuned",
     "Tuning",
+    "add_metadata",
+    "c_name",
     "calibrate_ranges",
     "cluster",
     "compare",
@@ -52,5 +59,8 @@ __all__ = [
     "lower",
     "prune",
     "quantize_aware",
+    "read_labels",
     "strip",
+    "to_c_array",
+    "to_onnx",
 ]

@@ -1,5 +1,7 @@
 """Read and edit the flatbuffer of a .tflite file."""
 
+import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 _ACTIVATIONS = ("SOFTMAX", "LOGISTIC")
@@ -16,11 +18,27 @@ def unpack(content: bytes) -> schema.ModelT:
 
 def pack(model: schema.ModelT) -> bytes:
     """The object tree as a file."""
-    import flatbuffers
-
-    builder = flatbuffers.Builder(1024)
+    builder = _AlignedBuilder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+class _AlignedBuilder(flatbuffers.Builder):
+    """Puts the weights on addresses divisible by 16, as the schema demands (force_align).
+
+    The generated Python classes do not, and a kernel that reads a float from an odd address
+    stops some processors.
+    """
+
+    def CreateNumpyVector(self, x):
+        if x.dtype == np.uint8:  # the bytes of a buffer
+            self.Prep(16, x.nbytes)
+        return super().CreateNumpyVector(x)
+
+
+def as_array(content: bytes) -> np.ndarray:
+    """Bytes as the array that a buffer of the object tree holds."""
+    return np.frombuffer(content, "uint8")
 
 
 def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:

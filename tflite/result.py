@@ -2,10 +2,10 @@
 
 import math
 import os
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..files import write_whole
 from .bounds import Choice
 from .compare import Comparison
 from .gates import Gate
@@ -118,16 +118,7 @@ class Result:
         path = Path(path)
         if path.exists() and not overwrite:
             raise FileExistsError(f"{str(path)!r} exists; pass overwrite=True to replace it")
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            with open(temporary, "xb") as file:
-                file.write(self.model)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return path
+        return write_whole(path, self.model)
 
 
 class BoundNotMet(RuntimeError):

@@ -58,6 +58,20 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise FileNotFoundError(f"No such folder for the output: {str(path.parent)!r}")
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, without those that are empty at its end.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no UTF-8 text.
+    """
+    check_input(path)
+    try:
+        return path.read_text("utf-8").rstrip().splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Not a UTF-8 text file: {str(path)!r}") from error
+
+
 def add_preprocess_argument(parser: argparse.ArgumentParser) -> None:
     """Let the user say whether the normalisation is in the file."""
     parser.add_argument(

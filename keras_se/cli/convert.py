@@ -7,6 +7,7 @@ from ._arguments import (
     check_output,
     load_model,
     preprocess_of,
+    read_lines,
 )
 from ._command import Command
 from ._console import working
@@ -25,7 +26,8 @@ recipes:
 EXAMPLES = """\
   keras-se convert model.keras --calibration pictures/ -o model.tflite
   keras-se convert model.keras --recipe float16 -o model.tflite
-  keras-se convert model.keras --calibration pictures/ --io int8 --logits -o model.tflite
+  keras-se convert model.keras --calibration pictures/ --labels names.txt -o model.tflite
+  keras-se convert model.keras --calibration pictures/ --io int8 --c-array -o model.tflite
 """
 
 
@@ -63,11 +65,28 @@ def _add_arguments(parser):
         metavar="SHARE",
         help="refuse a file with a lower top-1 agreement, in [0, 1]",
     )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="names of the classes, one a line in the order of the outputs, to put into the file, "
+        "so that an app's image classifier (MediaPipe Tasks) loads it as it is",
+    )
+    parser.add_argument(
+        "--c-array",
+        action="store_true",
+        help="write the file as a C header too, beside it, for TensorFlow Lite for "
+        "Microcontrollers",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
 
 
 def _run(arguments):
     check_output(arguments.output, arguments.overwrite)
+    header = arguments.output.with_suffix(".h")
+    if arguments.c_array:
+        check_output(header, arguments.overwrite)
+    labels = None if arguments.labels is None else read_lines(arguments.labels)
     with working("loading the model"):
         model = load_model(arguments.model)
         from .. import tflite
@@ -82,11 +101,19 @@ def _run(arguments):
             input_size=arguments.input_size,
             min_snr_db=arguments.min_snr_db,
             min_agreement=arguments.min_agreement,
+            labels=labels,
         )
     result.save(arguments.output, arguments.overwrite)
+    if arguments.c_array:
+        from ..files import write_whole
+
+        name = tflite.c_name(arguments.output.stem)
+        write_whole(header, tflite.to_c_array(result.model, name).encode())
     pixels = "raw pixels in [0, 255]" if result.report.preprocess else "what the model takes"
     print(result.report)
     print(f"wrote {arguments.output} ({result.recipe.name}; input: {pixels})")
+    if arguments.c_array:
+        print(f"wrote {header} ({name}, {name}_len)")
 
 
 COMMAND = Command(

@@ -1,0 +1,91 @@
+"""`keras-se onnx`."""
+
+from pathlib import Path
+
+from ._arguments import (
+    add_preprocess_argument,
+    check_input,
+    check_output,
+    load_model,
+    preprocess_of,
+)
+from ._command import Command
+from ._console import print_json, working
+
+DETAILS = """\
+A Keras model is exported in float32; a .tflite file keeps its number format, int8 as
+QuantizeLinear / DequantizeLinear. The file is checked and run in onnxruntime beside its
+source before it is written. Needs the extra: pip install "keras-se[onnx]".
+"""
+
+EXAMPLES = """\
+  keras-se onnx model.keras -o model.onnx
+  keras-se onnx model.keras --layout nchw --images pictures/ -o model.onnx
+  keras-se onnx model.tflite --images pictures/ -o model.onnx
+"""
+
+
+def _add_arguments(parser):
+    parser.add_argument("model", type=Path, metavar="MODEL", help=".keras or .tflite")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="file to write, .onnx")
+    parser.add_argument(
+        "--layout",
+        choices=("nhwc", "nchw"),
+        default="nhwc",
+        help="order of the input's axes (default: %(default)s, as in Keras)",
+    )
+    parser.add_argument("--opset", type=int, default=17, help="13 to 18 (default: %(default)s)")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="pictures to compare on, PNG or JPEG, directly in the folder or in one folder per "
+        "class (default: noise)",
+    )
+    parser.add_argument(
+        "--logits", action="store_true", help="leave a final softmax out of a .keras model"
+    )
+    add_preprocess_argument(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output")
+
+
+def _run(arguments):
+    check_output(arguments.output, arguments.overwrite)
+    check_input(arguments.model)
+    with working("loading the model"):
+        from .. import tflite
+
+        if arguments.model.suffix == ".tflite":
+            if arguments.preprocess:
+                raise ValueError("--preprocess: a .tflite file is exported as it is")
+            model, preprocess = arguments.model, None
+        else:
+            model = load_model(arguments.model)
+            preprocess = preprocess_of(model, arguments.preprocess)
+    with working(f"exporting {arguments.model.name}"):
+        result = tflite.to_onnx(
+            model,
+            arguments.output,
+            arguments.opset,
+            arguments.layout,
+            preprocess=preprocess,
+            logits=arguments.logits,
+            images=arguments.images,
+            overwrite=arguments.overwrite,
+        )
+    if arguments.json:
+        print_json(result.to_dict())
+    else:
+        print(result)
+        print(f"wrote {result.path}")
+
+
+COMMAND = Command(
+    name="onnx",
+    summary="export a Keras model or a .tflite file to ONNX, run before it is written",
+    details=DETAILS,
+    examples=EXAMPLES,
+    add_arguments=_add_arguments,
+    run=_run,
+)

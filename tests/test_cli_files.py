@@ -1,0 +1,78 @@
+"""What the command line writes for apps, microcontrollers and ONNX runtimes."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_se import cli, tflite
+from keras_se.applications import SEResNetCIFAR
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("files")
+    (root / "pictures").mkdir()
+    for index in range(4):
+        pixels = np.random.default_rng(index).integers(0, 256, (32, 32, 3), "uint8")
+        Image.fromarray(pixels).save(root / "pictures" / f"{index}.png")
+    SEResNetCIFAR(8, classes=4).save(root / "model.keras")
+    (root / "names.txt").write_text("ant\nbee\ncat\ndog\n")
+    return root
+
+
+@pytest.fixture
+def call(capfd):
+    """Call `main` in this process: (status, standard output, standard error)."""
+
+    def call(*arguments):
+        status = cli.main([str(argument) for argument in arguments])
+        return status, *capfd.readouterr()
+
+    return call
+
+
+def test_labels_c_array_and_onnx(folder, call):
+    model, file, header = (folder / f"model.{suffix}" for suffix in ("keras", "tflite", "h"))
+    pictures = ("--calibration", folder / "pictures")
+    extras = ("--labels", folder / "names.txt", "--c-array")
+    status, printed, errors = call("convert", model, *pictures, *extras, "-o", file)
+    assert (status, errors) == (0, "")
+    assert f"wrote {header} (model, model_len)" in printed
+    assert tflite.read_labels(file) == ("ant", "bee", "cat", "dog")
+    assert header.read_text() == tflite.to_c_array(file.read_bytes(), "model")
+    status, _, errors = call("convert", model, *pictures, "--c-array", "-o", folder / "model.x")
+    assert status == 2 and "model.h' exists; pass --overwrite" in errors
+
+    for source, quantised in ((model, False), (file, True)):
+        output = folder / f"{quantised}.onnx"
+        options = ("--images", folder / "pictures", "--layout", "nchw", "-o", output)
+        status, printed, errors = call("onnx", source, *options, "--json")
+        assert (status, errors) == (0, "")
+        result = json.loads(printed)
+        assert result["input"]["shape"] == [1, 3, 32, 32]
+        assert ("QuantizeLinear" in result["operators"]) == quantised
+        assert output.stat().st_size == result["size_bytes"]
+
+
+def test_errors_are_one_line(folder, tmp_path, call):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "fake.tflite").write_bytes(b"no model")
+    model, out = folder / "model.keras", ("-o", tmp_path / "out.onnx")
+    pictures = ("--calibration", folder / "pictures")
+    cases = {
+        ("convert", model, *pictures, *out, "--labels", tmp_path / "no"): "No such file",
+        ("convert", model, *pictures, *out, "--labels", tmp_path / "binary"): "UTF-8",
+        ("onnx", tmp_path / "none.keras", *out): "No such file",
+        ("onnx", tmp_path / "fake.tflite", *out): "Not a TFLite model",
+        ("onnx", tmp_path / "fake.tflite", *out, "--preprocess"): "exported as it is",
+        ("onnx", model, *out, "--opset", "7"): "13..18",
+        ("onnx", model, "-o", model): "exists; pass --overwrite",
+    }
+    for arguments, message in cases.items():
+        status, printed, errors = call(*arguments)
+        assert (status, printed) == (2, ""), arguments
+        (line,) = errors.splitlines()
+        assert message in line, line
+    assert not out[1].exists()

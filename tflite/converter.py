@@ -1,0 +1,125 @@
+"""TensorFlow's converter, called so that the file is what a recipe says."""
+
+import contextlib
+import logging
+import warnings
+
+import keras
+
+from . import flatfile
+from .calibrate import calibration_set, mend_ranges
+from .gates import fit_gate_scales, gate_names
+from .images import Images
+from .inspect import Inspection
+from .recipe import Recipe
+
+
+def run_converter(
+    lowered: keras.Model, recipe: Recipe, io: str, images: Images | None, raw_pixels: bool
+) -> bytes:
+    """Convert a lowered model of batch 1 with TensorFlow's converter.
+
+    Static recipes learn the ranges of the activations from `images`; None takes those of
+    the fake quantisation in the model.
+
+    Raises:
+        RuntimeError: when the converter refuses it.
+    """
+    return convert_file(lowered, recipe, io, images, raw_pixels)[0]
+
+
+def convert_file(
+    lowered: keras.Model, recipe: Recipe, io: str, images: Images | None, raw_pixels: bool
+) -> tuple[bytes, bytes | None]:
+    """The file, and for int8 the float file with the observed ranges that it was made from."""
+    import tensorflow as tf
+
+    signature = tf.TensorSpec(lowered.inputs[0].shape, tf.float32, name="image")
+    function = tf.function(lambda image: lowered(image, training=False))
+    with _quiet():
+        # Without the model as second argument: with it, BatchNorm stays unfolded
+        # (measured with TensorFlow 2.21).
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(
+            [function.get_concrete_function(signature)]
+        )
+        if recipe.weights != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if recipe.weights == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if images is None:
+            dtype = tf.as_dtype(io)
+            converter.inference_input_type = converter.inference_output_type = dtype
+        elif recipe.needs_calibration:
+            converter.representative_dataset = lambda: calibration_set(images)
+        if recipe.activations == "int16":
+            sets = tf.lite.OpsSet
+            converter.target_spec.supported_ops = [
+                sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+            ]
+            converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
+        if recipe.activations == "int8" and images is not None:
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            # Calibration and quantisation apart, to mend the ranges in between.
+            converter._experimental_calibrate_only = True
+        try:
+            # Packed anew, because the converter's Python part leaves the weights unaligned.
+            content = flatfile.pack(flatfile.unpack(converter.convert()))
+            if recipe.activations != "int8" or images is None:
+                return content, None
+            calibrated = mend_ranges(content, raw_pixels)
+            quantized = _quantize(calibrated, recipe, io)
+            return flatfile.pack(flatfile.unpack(quantized)), calibrated
+        except Exception as error:  # the converter's own classes differ between versions
+            raise RuntimeError(
+                f"TensorFlow's converter refuses {lowered.name!r} with recipe {recipe.name!r}, "
+                f"built-in operators only: {error}"
+            ) from error
+
+
+def _quantize(calibrated: bytes, recipe: Recipe, io: str) -> bytes:
+    """Make an int8 file from a float file that carries the ranges of its tensors."""
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    dtype = tf.as_dtype(io)
+    gates = set(gate_names(calibrated)) if recipe.float_gates else set()
+    content = mlir_quantize(
+        calibrated, input_data_type=dtype, output_data_type=dtype, denylisted_nodes=gates or None
+    )
+    return fit_gate_scales(content, calibrated) if gates else content
+
+
+def check_file(inspection: Inspection, recipe: Recipe, io: str, raw_pixels: bool) -> None:
+    """Raise unless a file has the dtypes of its recipe, and takes raw pixels if it should."""
+    floats = [op for op in inspection.operators if "float32" in op.dtypes]
+    if recipe.float_gates:
+        floats = [op for op in floats if op.name not in ("DEQUANTIZE", "LOGISTIC", "QUANTIZE")]
+    strict = inspection.is_strict_int8 or (recipe.float_gates and not floats)
+    if recipe.activations == "int8" and not strict:
+        raise RuntimeError(
+            f"The converter left float operators in a file of recipe {recipe.name!r}: "
+            f"{sorted({op.name for op in floats})}, tensors {list(inspection.float_tensors)}"
+        )
+    tensor = inspection.inputs[0]
+    expected = (1.0, -128 if io == "int8" else 0)
+    if raw_pixels and io in ("uint8", "int8") and (tensor.scale, tensor.zero_point) != expected:
+        raise RuntimeError(
+            "The converter did not quantise raw pixels as they are stored: scale and zero point "
+            f"should be {expected}. Received: {(tensor.scale, tensor.zero_point)}"
+        )
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Hold back what TensorFlow's converter says about its own deprecated paths."""
+    loggers = [logging.getLogger("absl"), logging.getLogger("tensorflow")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

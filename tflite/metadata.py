@@ -1,0 +1,252 @@
+"""TFLite metadata: what an app must know to feed a file and to name its answer.
+
+The tables of the metadata schema, written with the flatbuffers builder; labels are a file in a
+zip archive at the end of the model, where MediaPipe and the TFLite metadata library look.
+Schema: https://github.com/google-ai-edge/mediapipe/blob/master/mediapipe/tasks/metadata/metadata_schema.fbs
+"""
+
+import dataclasses
+import io
+import os
+import zipfile
+from collections.abc import Sequence
+from typing import overload
+
+import flatbuffers
+
+from . import flatfile
+from .flatfile import schema
+from .inspect import inspect
+from .result import Result
+from .run import Runner, read_model
+
+LABEL_FILE = "labels.txt"
+_NAME = "TFLITE_METADATA"  # of the entry in the model's list of metadata
+_IDENTIFIER = b"M001"
+_PARSER_VERSION = "1.0.0"  # of the first parser that knows all the fields below
+# Values of the schema's enumerations and unions.
+_AXIS_LABELS = 2
+_COLOUR_SPACES = {3: 1, 1: 2}  # RGB, GRAYSCALE, by number of channels
+_FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2
+_NORMALIZATION_OPTIONS = 1
+
+
+@overload
+def add_metadata(model: Result, labels: Sequence[str], **options) -> Result: ...
+@overload
+def add_metadata(model: bytes | str | os.PathLike, labels: Sequence[str], **options) -> bytes: ...
+def add_metadata(
+    model,
+    labels,
+    *,
+    name: str = "",
+    description: str = "",
+    author: str = "",
+    licence: str = "",
+    version: str = "",
+    mean: float = 0.0,
+    std: float = 1.0,
+):
+    """Describe an image classifier in its own file, so that an app can use it.
+
+    MediaPipe Tasks' ImageClassifier (Android, iOS, Web, Python) loads such a file and answers
+    with the names of the classes. What the file computes stays the same; metadata that it
+    carried before are replaced.
+
+    Args:
+        model: a `Result`, or the bytes or the path of a .tflite file with one image input
+            (1, h, w, 1 or 3), uint8 or float32, and one output (1, classes).
+        labels: name of each class, in the order of the outputs.
+        name, description, author, licence, version: of the model, for its users.
+        mean, std: in pixel units; the input takes (pixel - mean) / std, which the app
+            computes. The defaults stand for a file that takes raw pixels in [0, 255], as one
+            converted with `preprocess` does. One number each: MediaPipe 1.2 refuses one for
+            each channel. An integer input is fed the bytes of the picture, whatever they are.
+
+    Returns:
+        A new `Result`, or the new file as bytes.
+
+    Raises:
+        ValueError: for labels that do not fit the output or cannot stand on a line of their
+            own, an input or output of another kind, a std of zero, a file that is no model.
+        TypeError: for labels that are not strings.
+        FileNotFoundError: when there is no file at the path.
+    """
+    content = model.model if isinstance(model, Result) else read_model(model)
+    runner = Runner(content)
+    image, scores = (runner.inputs + runner.outputs)[:2]
+    if len(runner.inputs) != 1 or len(runner.outputs) != 1:
+        raise ValueError(
+            "Metadata describe an image classifier of one input and one output. "
+            f"Received: inputs={runner.inputs}, outputs={runner.outputs}"
+        )
+    check_classifier(image.shape, image.dtype, scores.shape, scores.dtype, labels)
+    if not std > 0:
+        raise ValueError(f"std must be positive. Received: std={std}")
+    tables = _Table(
+        name=(0, name),
+        description=(1, description),
+        version=(2, version),
+        subgraphs=(
+            3,
+            [
+                _Table(
+                    inputs=(2, [_image(float(mean), float(std), image.shape[3])]),
+                    outputs=(3, [_scores()]),
+                )
+            ],
+        ),
+        author=(4, author),
+        licence=(5, licence),
+        parser=(7, _PARSER_VERSION),
+    )
+    described = _append_labels(_embed(content, tables.to_bytes()), labels)
+    if not isinstance(model, Result):
+        return described
+    report = dataclasses.replace(
+        model.report,
+        inspection=inspect(described),
+        comparison=dataclasses.replace(model.report.comparison, size_bytes=len(described)),
+    )
+    return dataclasses.replace(model, model=described, report=report)
+
+
+def read_labels(model: bytes | str | os.PathLike) -> tuple[str, ...] | None:
+    """The class names that a file carries; None without.
+
+    Raises:
+        ValueError: for a file that is no TFLite model.
+        FileNotFoundError: when there is no file at the path.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_model(model))) as archive:
+            return tuple(archive.read(LABEL_FILE).decode().splitlines())
+    except (zipfile.BadZipFile, KeyError):
+        return None
+
+
+def check_classifier(
+    image_shape, image_dtype: str, scores_shape, scores_dtype: str, labels: Sequence[str]
+) -> None:
+    """Raise unless labels fit a file, and an app's image classifier can feed it.
+
+    Raises:
+        TypeError, ValueError: as for `add_metadata`.
+    """
+    if len(image_shape) != 4 or image_shape[3] not in _COLOUR_SPACES or len(scores_shape) != 2:
+        raise ValueError(
+            "Metadata describe an image classifier: an input (1, height, width, 1 or 3) and an "
+            f"output (1, classes). Received: {tuple(image_shape)} and {tuple(scores_shape)}"
+        )
+    if not {image_dtype, scores_dtype} <= {"uint8", "float32"}:
+        raise ValueError(
+            "Apps feed an image classifier uint8 or float32 (MediaPipe refuses others): "
+            f'convert with io="uint8". Received: {image_dtype} and {scores_dtype}'
+        )
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        raise TypeError(f"labels are a sequence of strings. Received: labels={labels!r}")
+    if len(labels) != scores_shape[1]:
+        raise ValueError(
+            f"One label is needed for each of the {scores_shape[1]} classes. "
+            f"Received: {len(labels)} labels"
+        )
+    unfit = [label for label in labels if not label.strip() or len(label.splitlines()) != 1]
+    if unfit:
+        raise ValueError(f"A label is one line of text, and not empty. Received: {unfit[:3]}")
+
+
+def _image(mean: float, std: float, channels: int) -> "_Table":
+    """TensorMetadata of the input."""
+    content = _Table(
+        kind=(0, _IMAGE_PROPERTIES), properties=(1, _Table(colours=(0, _COLOUR_SPACES[channels])))
+    )
+    normalisation = _Table(
+        kind=(0, _NORMALIZATION_OPTIONS), options=(1, _Table(mean=(0, [mean]), std=(1, [std])))
+    )
+    maximum, minimum = ([(pixel - mean) / std] for pixel in (255, 0))
+    return _Table(
+        name=(0, "image"),
+        description=(1, "The picture to be classified."),
+        content=(3, content),
+        process_units=(4, [normalisation]),
+        stats=(5, _Table(maximum=(0, maximum), minimum=(1, minimum))),
+    )
+
+
+def _scores() -> "_Table":
+    """TensorMetadata of the output."""
+    labels = _Table(name=(0, LABEL_FILE), description=(1, "Class names."), kind=(2, _AXIS_LABELS))
+    return _Table(
+        name=(0, "scores"),
+        description=(1, "One score for each class."),
+        content=(3, _Table(kind=(0, _FEATURE_PROPERTIES), properties=(1, _Table()))),
+        associated_files=(6, [labels]),
+    )
+
+
+class _Table:
+    """A flatbuffer table: its fields, each with its slot in the schema and its value.
+
+    A value is a string, a list of floats, a byte (an enumeration or the kind of a union),
+    a table or a list of tables. The fields' names are for the reader.
+    """
+
+    def __init__(self, **fields: tuple[int, object]):
+        self.fields = dict(fields.values())
+
+    def to_bytes(self) -> bytes:
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self.write(builder), file_identifier=_IDENTIFIER)
+        return bytes(builder.Output())
+
+    def write(self, builder) -> int:
+        """Append the table after everything it refers to, and return its offset."""
+        offsets = {slot: _write(builder, value) for slot, value in self.fields.items()}
+        builder.StartObject(max(self.fields, default=-1) + 1)
+        for slot, value in self.fields.items():
+            if isinstance(value, int):
+                builder.PrependUint8Slot(slot, value, 0)
+            else:
+                builder.PrependUOffsetTRelativeSlot(slot, offsets[slot], 0)
+        return builder.EndObject()
+
+
+def _write(builder, value) -> int | None:
+    """Append a value that a table refers to, and return its offset; None for a byte."""
+    if isinstance(value, int):
+        return None
+    if isinstance(value, str):
+        return builder.CreateString(value)
+    if isinstance(value, _Table):
+        return value.write(builder)
+    offsets = [v if isinstance(v, float) else v.write(builder) for v in value]
+    builder.StartVector(4, len(offsets), 4)
+    for item in reversed(offsets):
+        if isinstance(item, float):
+            builder.PrependFloat32(item)
+        else:
+            builder.PrependUOffsetTRelative(item)
+    return builder.EndVector()
+
+
+def _embed(content: bytes, metadata: bytes) -> bytes:
+    """The file with a buffer of metadata, in place of the one that it may have."""
+    model = flatfile.unpack(content)
+    model.metadata = model.metadata or []
+    entry = next((entry for entry in model.metadata if entry.name == _NAME.encode()), None)
+    if entry is None:
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = _NAME, len(model.buffers)
+        model.metadata.append(entry)
+        model.buffers.append(schema.BufferT())
+    model.buffers[entry.buffer].data = flatfile.as_array(metadata)
+    return flatfile.pack(model)
+
+
+def _append_labels(content: bytes, labels: Sequence[str]) -> bytes:
+    """The file with a zip archive behind it, uncompressed, since MediaPipe reads no other."""
+    file = io.BytesIO(content)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
+        # A fixed date, so that the same model gives the same bytes.
+        archive.writestr(zipfile.ZipInfo(LABEL_FILE), "\n".join(labels).encode())
+    return file.getvalue()

@@ -1,0 +1,79 @@
+"""What `convert` is asked for, checked before any work is done."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from .bounds import Bounds
+from .images import Images
+from .metadata import check_classifier
+from .recipe import Recipe
+
+_NOISE_IMAGES = 8
+
+
+def that_take(io: str, recipes: list[Recipe]) -> list[Recipe]:
+    """The recipes whose files may have inputs and outputs of this dtype."""
+    taking = [recipe for recipe in recipes if io in recipe.ios]
+    if not taking:
+        raise ValueError(
+            f"Recipe {recipes[0].name!r} takes io of {list(recipes[0].ios)}. Received: io={io!r}"
+        )
+    return taking
+
+
+def classes_of(model: keras.Model) -> int | None:
+    """Number of classes; None where the output is not one row of at least two."""
+    output = model.outputs[0].shape
+    return output[1] if len(output) == 2 and output[1] != 1 else None
+
+
+def check_classes(bounds: Bounds, classes: int | None, model: keras.Model) -> None:
+    """Raise if a bound needs classes that the model does not have."""
+    for name in ("min_agreement", "max_accuracy_drop"):
+        value = getattr(bounds, name)
+        if value is not None and classes is None:
+            raise ValueError(
+                f"{name} needs an output of one row of classes. "
+                f"Received: {name}={value}, output {model.outputs[0].shape}"
+            )
+
+
+def check_quantized_options(recipe: str | Recipe, preprocess) -> None:
+    """Raise for options that a quantisation-aware model decides itself."""
+    if getattr(recipe, "name", recipe) != "static_int8":
+        raise ValueError(
+            "A model from `quantize_aware` converts with recipe 'static_int8'; `strip` gives "
+            f"the plain model for the others. Received: recipe={recipe!r}"
+        )
+    if preprocess is not None:
+        raise ValueError(
+            "A model from `quantize_aware` was trained with its preprocessing inside: pass "
+            f"preprocess to `quantize_aware`. Received: preprocess={preprocess!r}"
+        )
+
+
+def check_labels(
+    labels: Sequence[str] | None, model: keras.Model, shape: tuple[int, int, int], raw_pixels: bool
+) -> None:
+    """Raise unless an app's image classifier could use a file with these labels."""
+    if labels is None:
+        return
+    if not raw_pixels:
+        raise ValueError(
+            "labels make a file that apps feed raw pixels: pass preprocess=. For a model that "
+            "needs none, or with mean= and std= for the app to apply, convert without labels "
+            "and call keras_se.tflite.add_metadata"
+        )
+    outputs = model.outputs[0].shape[1:]
+    check_classifier((1, *shape), "uint8", (1, *outputs), "uint8", labels)
+
+
+def noise(shape: tuple[int, int, int], raw_pixels: bool) -> Images:
+    """Images to compare on where the caller gave none."""
+    random = np.random.default_rng(0)
+    size = (_NOISE_IMAGES, *shape)
+    if raw_pixels:
+        return Images(random.integers(0, 256, size, "uint8"))
+    return Images(random.normal(size=size).astype("float32"))
