@@ -3,6 +3,7 @@
 import json
 import math
 import tomllib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -220,15 +221,19 @@ class _Run:
         batches = pipeline.training_batches(
             self.training, self.settings, self.preprocess, first_step=self.record.steps
         )
-        self.model.fit(
-            batches,
-            initial_epoch=epoch,
-            epochs=epoch + 1 if done else stage.end,
-            steps_per_epoch=self.steps - done,
-            validation_data=self.validation_batches(),
-            callbacks=self.callback_list(),
-            verbose=0,
-        )
+        with warnings.catch_warnings():
+            # The number of readable validation pictures is not known before they are read.
+            warnings.filterwarnings("ignore", message="Your input ran out of data")
+            self.model.fit(
+                batches,
+                initial_epoch=epoch,
+                epochs=epoch + 1 if done else stage.end,
+                steps_per_epoch=self.steps - done,
+                validation_data=self.validation_batches(),
+                callbacks=self.callback_list(),
+                shuffle=False,
+                verbose=0,
+            )
 
     def validation_batches(self):
         return pipeline.validation_batches(self.validation, self.settings, self.preprocess)

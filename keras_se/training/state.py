@@ -65,6 +65,8 @@ def load_variables(path: Path, model: keras.Model, groups: tuple[str, ...]) -> N
 
 def load_metrics(path: Path, model: keras.Model) -> None:
     """The sums behind the metrics of an epoch that was broken off."""
+    none = np.zeros((1, model.output_shape[-1]), "float32")
+    model.compute_metrics(None, none, none)  # makes the variables
     with np.load(path) as arrays:
         _assign(model.metrics_variables, arrays, "metrics")
 
