@@ -18,7 +18,8 @@ def compile_stage(model: keras.Model, settings: FitSettings, stage, steps_per_ep
     if stage.head:
         _train_only_the_classifier(model)
     elif settings.head_epochs:
-        model.trainable = True
+        for layer in model.layers:  # the flag of a Sequential itself reaches none of them
+            layer.trainable = True
     optimizer = make_optimizer(settings, stage, steps_per_epoch)
     if settings.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -35,6 +36,7 @@ def _train_only_the_classifier(model) -> None:
     *others, last = (layer for layer in model.layers if layer.weights)
     for layer in others:
         layer.trainable = False
+    last.trainable = True
     if isinstance(last, keras.Model):
         _train_only_the_classifier(last)
 
