@@ -88,11 +88,12 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()
-        if self._counted_from is None:
+        if self._counted_from is None:  # a rate of one step alone has its compilation in it
+            self._rate = self.batch_size / (now - self._start)
             self._counted_from = now
         else:
             self._steps += 1
-        self._rate = self._steps * self.batch_size / max(now - self._counted_from, 1e-9)
+            self._rate = self._steps * self.batch_size / (now - self._counted_from)
         if self.verbose == 1:
             done = self.record.steps % self.params["steps"] + 1
             values = [(name, logs[name]) for name in ("loss", "accuracy")]

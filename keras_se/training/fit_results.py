@@ -8,14 +8,18 @@ import numpy as np
 
 from .. import plots
 from ..files import replacing
+from .settings import FitSettings
 from .sources import Source
 from .state import Record
 
 RESULTS, CURVES, CONFUSION = "results.json", "curves.png", "confusion.png"
 
 
-def write_results(model: keras.Model, batches, validation: Source, record: Record, output: Path):
+def write_results(
+    model: keras.Model, batches, validation: Source, record: Record, settings: FitSettings
+):
     """Write results.json, and curves.png and confusion.png where matplotlib is installed."""
+    output = settings.output
     labels, predictions = predict(model, batches)
     record.unreadable |= validation.unreadable
     names = validation.class_names
@@ -34,6 +38,7 @@ def write_results(model: keras.Model, batches, validation: Source, record: Recor
         "class_accuracy": dict(zip(names, (right / all_of_class).tolist(), strict=True)),
         "confusion": matrix.tolist(),
         "unreadable": record.unreadable,
+        "batch_size": settings.batch_size,
         "epochs": len(record.history),
         "steps": record.steps,
         "seconds": sum(row["seconds"] for row in record.history),

@@ -270,7 +270,7 @@ class _Run:
             save_model(self.model, output / LAST)
         if not (output / RESULTS).exists():
             write_results(
-                self.model, self.validation_batches(), self.validation, self.record, output
+                self.model, self.validation_batches(), self.validation, self.record, self.settings
             )
 
     def history(self) -> keras.callbacks.History:
