@@ -1,5 +1,6 @@
 """Figures, drawn with matplotlib where they are asked for (`pip install "keras-se[demo]"`)."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -53,18 +54,59 @@ def report(
     Raises:
         ImportError: if matplotlib is not installed.
     """
+    with _figure(title, SIZE) as figure:
+        above, below = figure.subfigures(2, 1, height_ratios=(1.1, 1), hspace=0.04)
+        _draw_confusions(above, labels, predictions, class_names)
+        _draw_gates(below, _last_of_each_stage(gates), labels, class_names)
+    return figure
+
+
+def confusion(
+    title: str, labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str]
+) -> "Figure":
+    """Draw one confusion matrix; see `report`."""
+    with _figure(title, (10.0, 8.0)) as figure:
+        _draw_confusions(figure, labels, {"Validation": predictions}, class_names)
+    return figure
+
+
+def curves(title: str, history: Sequence[Mapping[str, float]]) -> "Figure":
+    """Draw loss and accuracy, in training and validation, over the epochs.
+
+    Args:
+        title: heading of the figure.
+        history: for each epoch `epoch`, `loss`, `val_loss`, `accuracy` and `val_accuracy`.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+    """
+    epochs = [row["epoch"] for row in history]
+    with _figure(title, (12.0, 5.0)) as figure:
+        for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+            for key, label in ((name, "training"), (f"val_{name}", "validation")):
+                marker = "o" if len(epochs) == 1 else None
+                axes.plot(epochs, [row[key] for row in history], label=label, marker=marker)
+            axes.set(xlabel="epoch", ylabel=name, title=name.capitalize())
+            axes.grid(alpha=0.3)
+            axes.legend()
+    return figure
+
+
+@contextlib.contextmanager
+def _figure(title: str, size: tuple[float, float]):
+    """An empty figure of `size` inches in the common style."""
     check_matplotlib()
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(STYLE):
         # Not pyplot: it would choose a window system and keep the figure alive.
-        figure = Figure(figsize=SIZE, dpi=100, layout="constrained")
+        figure = Figure(figsize=size, dpi=100, layout="constrained")
         figure.suptitle(title)
-        above, below = figure.subfigures(2, 1, height_ratios=(1.1, 1), hspace=0.04)
-        _draw_confusions(above, labels, predictions, class_names)
-        _draw_gates(below, _last_of_each_stage(gates), labels, class_names)
-    return figure
+        yield figure
 
 
 def confusion_matrix(labels, predictions, classes: int) -> np.ndarray:

@@ -5,12 +5,13 @@ import os
 import sys
 
 from .._version import __version__
-from . import compare, convert, demo, evaluate, inspect, models, onnx_command
+from . import compare, convert, demo, evaluate, inspect, models, onnx_command, train
 from ._command import make_parser
 from ._native_logs import silenced
 
 COMMANDS = tuple(
-    module.COMMAND for module in (demo, convert, compare, inspect, onnx_command, evaluate, models)
+    module.COMMAND
+    for module in (demo, train, convert, compare, inspect, onnx_command, evaluate, models)
 )
 
 OK, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 2, 130, 141  # the last two as a shell reports them

@@ -7,15 +7,22 @@ from .loss import SmoothedCrossentropy
 from .optimizer import L2SGD, warmup_cosine
 from .pictures import Pictures, load_digits, pictures_from_directory, split
 from .precision import set_precision
+from .presets import PRESETS
+from .run import fit
+from .settings import FitSettings, make_settings
 
 __all__ = [
     "L2SGD",
+    "PRESETS",
+    "FitSettings",
     "FreezeBatchNorm",
     "Pictures",
     "SmoothedCrossentropy",
     "compile_for_training",
+    "fit",
     "light_augmentation",
     "load_digits",
+    "make_settings",
     "pictures_from_directory",
     "set_precision",
     "split",

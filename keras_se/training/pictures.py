@@ -88,7 +88,7 @@ def pictures_from_directory(
             f"`channels` must be one of {list(MODES)}. Received: channels={channels!r}"
         )
     check_positive_int("max_size_bytes", max_size_bytes)
-    files = _find_pictures(Path(directory))
+    files = find_pictures(Path(directory))
     labels = [label for label, paths in enumerate(files.values()) for _ in paths]
     shape = (len(labels), *size, channels)
     size_bytes = math.prod(shape)
@@ -159,12 +159,21 @@ def split(pictures: Pictures, fraction: float = 0.2, seed: int = 0) -> tuple[Pic
     >>> len(training), len(validation)
     (1438, 359)
     """
+    aside = set_aside(pictures.labels, pictures.class_names, fraction, seed)
+    return tuple(
+        Pictures(pictures.images[part], pictures.labels[part], pictures.class_names)
+        for part in (~aside, aside)
+    )
+
+
+def set_aside(labels: np.ndarray, class_names, fraction: float, seed: int) -> np.ndarray:
+    """Which pictures `split` sets aside: booleans of shape (n,)."""
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must be in (0, 1). Received: fraction={fraction!r}")
     generator = np.random.default_rng(seed)
-    aside = np.zeros(len(pictures), bool)
-    for label, name in enumerate(pictures.class_names):
-        members = np.flatnonzero(pictures.labels == label)
+    aside = np.zeros(len(labels), bool)
+    for label, name in enumerate(class_names):
+        members = np.flatnonzero(labels == label)
         if len(members) < 2:
             raise ValueError(
                 "Every class needs at least 2 pictures to be split. "
@@ -172,10 +181,7 @@ def split(pictures: Pictures, fraction: float = 0.2, seed: int = 0) -> tuple[Pic
             )
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         aside[generator.permutation(members)[:count]] = True
-    return tuple(
-        Pictures(pictures.images[part], pictures.labels[part], pictures.class_names)
-        for part in (~aside, aside)
-    )
+    return aside
 
 
 def _check_size(image_size) -> tuple[int, int]:
@@ -188,7 +194,7 @@ def _check_size(image_size) -> tuple[int, int]:
     return size
 
 
-def _find_pictures(directory: Path) -> dict[str, list[Path]]:
+def find_pictures(directory: Path) -> dict[str, list[Path]]:
     """The picture files of every class, both in sorted order."""
     if not directory.is_dir():
         raise ValueError(f"There is no such folder. Received: directory={str(directory)!r}")
@@ -217,6 +223,15 @@ def _find_pictures(directory: Path) -> dict[str, list[Path]]:
 
 def _read(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
     """One picture file as uint8 of shape (height, width, channels)."""
+    return _resize(open_picture(path, MODES[channels]), size).reshape(*size, channels)
+
+
+def open_picture(path: Path, mode: str) -> Image.Image:
+    """A picture file, upright, in a mode of Pillow.
+
+    Raises:
+        ValueError: if it cannot be read (with its name) or has more than 8 bits per channel.
+    """
     try:
         with Image.open(path) as opened:
             picture = ImageOps.exif_transpose(opened)
@@ -228,7 +243,7 @@ def _read(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
             "Pictures must have 8 bits per channel. "
             f"Received: {str(path)!r} of Pillow's mode {picture.mode!r}"
         )
-    return _resize(picture.convert(MODES[channels]), size).reshape(*size, channels)
+    return picture.convert(mode)
 
 
 def _resize(picture, size: tuple[int, int]) -> np.ndarray:

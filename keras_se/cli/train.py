@@ -1,0 +1,148 @@
+"""`keras-se train`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ._command import Command
+from ._console import working
+
+DETAILS = """\
+Trains a network on a folder of pictures, one folder per class, or train/ and val/ with one
+folder per class each. Without other flags this is an SE-ResNet-20 for small pictures; for
+pictures of some hundred pixels take --preset finetune, which starts from published weights.
+
+Broken off, by Ctrl-C, a crash or a power cut, the same command goes on from the last
+checkpoint, and ends with the same weights.
+
+Writes into --output: settings.toml, state.npz (for going on), log.csv, best.keras,
+last.keras, results.json, curves.png and confusion.png.
+
+presets: default (this), finetune (own pictures, from ImageNet's weights), cifar (He et al.),
+paper (Hu et al., ImageNet), a1, a2, a3 (ResNet strikes back, ImageNet).
+"""
+
+EXAMPLES = """\
+  keras-se train --data pictures/
+  keras-se train --data pictures/ --preset finetune --model SEResNet50 --epochs 10
+  keras-se train --data cifar10 --preset cifar --model-option depth=32
+  keras-se train --settings train-output/settings.toml --output again --seed 1
+"""
+
+# Setting, type or choices, help. A test holds this against `FitSettings`, which is not
+# imported here: it would bring Keras, and the help would wait.
+FLAGS = (
+    ("data", str, "folder of pictures, cifar10, tfds:NAME or an .npz file"),
+    ("output", Path, "where to write (default: train-output)"),
+    ("model", str, "name, see keras-se models, or a .keras file"),
+    ("weights", str, "imagenet, or a file"),
+    ("image_size", int, "height and width in pixels (default: the network's own)"),
+    ("epochs", int, "default: as many as make about 2,500 steps, from 15 to 60"),
+    ("batch_size", int, "pictures in a step"),
+    ("head_epochs", int, "of the epochs, those of the classifier alone, at the start"),
+    ("frozen_epochs", int, "of the epochs, those with frozen BatchNorm, at the end"),
+    ("optimizer", ("sgd", "adamw", "lamb"), ""),
+    ("base_learning_rate", float, "highest one of a batch of 256; scaled linearly"),
+    ("head_learning_rate", float, "the same for the classifier alone"),
+    ("schedule", ("cosine", "step"), ""),
+    ("decay_at", tuple, "parts of the run at which the schedule step divides by 10"),
+    ("warmup", float, "part of the run in which the learning rate rises"),
+    ("momentum", float, "of sgd"),
+    ("nesterov", bool, "of sgd"),
+    ("weight_decay", float, "on kernels only"),
+    ("clip_norm", float, "largest norm of all gradients together; 0: no clipping"),
+    ("ema", float, "momentum of a moving average of the weights; 0: none"),
+    ("loss", ("crossentropy", "binary"), ""),
+    ("label_smoothing", float, ""),
+    ("crop", ("none", "padded", "resized"), "of training pictures, at random"),
+    ("crop_area", float, "smallest part of the area that crop resized takes"),
+    ("flip", bool, "mirror pictures at random"),
+    ("randaugment_ops", int, "operations of RandAugment on a batch; 0: none"),
+    ("randaugment_strength", float, "in [0, 1)"),
+    ("color_jitter", float, "strength in [0, 1); 0: none"),
+    ("mixup", float, "alpha of MixUp; 0: none"),
+    ("cutmix", float, "factor of CutMix; 0: none"),
+    ("validation", float, "part of every class set aside, where there is no val/"),
+    ("validation_crop", float, "part of the short side that validation sees"),
+    ("seed", int, "of the split, the weights, the order and the augmentation (default: 0)"),
+    ("precision", ("float32", "mixed_bfloat16", "mixed_float16"), ""),
+    ("jit", ("auto", "on", "off"), "XLA; auto is Keras' rule"),
+    ("checkpoint_steps", int, "save the state every so many steps too, not only after epochs"),
+    ("tensorboard", bool, "write event files"),
+    ("overwrite", bool, "start anew where --output holds another run"),
+)
+
+
+def _add_arguments(parser):
+    parser.add_argument("--settings", type=Path, metavar="FILE.toml", help="settings by name")
+    parser.add_argument("--preset", default="default", help="see above (default: %(default)s)")
+    for name, kind, text in FLAGS:
+        shared = {"default": argparse.SUPPRESS, "help": text}
+        if kind is bool:
+            shared["action"] = argparse.BooleanOptionalAction
+        elif kind is tuple:
+            shared |= {"type": float, "nargs": "+", "metavar": "PART"}
+        elif isinstance(kind, tuple):
+            shared["choices"] = kind
+        else:
+            shared |= {"type": kind, "metavar": {str: "NAME", Path: "DIR"}.get(kind, "N")}
+        parser.add_argument(f"--{name.replace('_', '-')}", **shared)
+    parser.add_argument(
+        "--model-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a further argument of the network, such as depth=32 or attention=cbam",
+    )
+
+
+def _option(text: str):
+    """NAME=VALUE, with numbers, true and false as such."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--model-option takes NAME=VALUE. Received: {text!r}")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _run(arguments):
+    with working("loading Keras"):
+        from ..training import fit, make_settings
+        from ..training.run import read_results
+    given = vars(arguments)
+    values = {name: given[name] for name, _, _ in FLAGS if name in given}
+    if arguments.model_option:
+        values["model_options"] = dict(map(_option, arguments.model_option))
+    values["verbose"] = 1 if sys.stdout.isatty() else 2
+    settings = make_settings(arguments.preset, arguments.settings, **values)
+    fit(settings)
+    _print(read_results(settings.output), settings.output)
+
+
+def _print(results: dict, output: Path) -> None:
+    if results["unreadable"]:
+        print(f"{len(results['unreadable'])} pictures could not be read and were skipped:")
+        for name, reason in results["unreadable"].items():
+            print(f"  {name}: {reason}")
+    classes = results["class_accuracy"]
+    if len(classes) <= 20:
+        for name, accuracy in classes.items():
+            print(f"  {name:20s} {accuracy:.1%}")
+    print(
+        f"{results['model']}: {results['accuracy']:.2%} of {results['pictures']} validation "
+        f"pictures after {results['epochs']} epochs (best epoch {results['best_accuracy']:.2%}), "
+        f"{results['seconds']:.0f} s; the files are in {output}"
+    )
+
+
+COMMAND = Command(
+    name="train",
+    summary="train a network on a folder of pictures; goes on where it was broken off",
+    details=DETAILS,
+    examples=EXAMPLES,
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,180 @@
+"""What `fit` does at every step: watch the loss, show progress, keep everything."""
+
+import csv
+import math
+import time
+from collections.abc import Callable
+
+import keras
+
+from ..files import replacing
+from .state import Record, averaged, load_metrics, save_state
+
+STATE, LOG, BEST = "state.npz", "log.csv", "best.keras"
+
+
+class NotFiniteError(RuntimeError):
+    """The loss is not a number, or infinite."""
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Raise where the loss is not finite, with the step and its pictures.
+
+    The mean loss of the epoch is looked at, one step later, so that no accelerator waits; it
+    is not finite from the step on in which a batch's loss is not.
+    """
+
+    def __init__(self, record: Record, pictures: Callable[[int], list[str]]):
+        super().__init__()
+        self.record, self.pictures = record, pictures
+        self._last = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch, self._last = epoch, None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.check()
+        self._last = (self.record.steps, logs["loss"])  # counted on by Checkpoint
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.check()
+
+    def check(self):
+        """Look at the last step's loss."""
+        if self._last is None:
+            return
+        step, loss = self._last
+        if not math.isfinite(float(loss)):
+            names = self.pictures(step)
+            shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+            raise NotFiniteError(
+                f"The loss is {float(loss)} at step {step + 1} of the run, in epoch "
+                f"{self.epoch + 1}. Try a lower base_learning_rate, a longer warmup or "
+                f"clip_norm=1. The batch: {shown}"
+            )
+
+
+class Average(keras.callbacks.Callback):
+    """Validate with the moving average of the weights."""
+
+    def on_test_begin(self, logs=None):
+        self._context = averaged(self.model)
+        self._context.__enter__()
+
+    def on_test_end(self, logs=None):
+        self._context.__exit__(None, None, None)
+
+
+class Progress(keras.callbacks.Callback):
+    """Keras' bar with pictures per second, and the time that the run has left.
+
+    Adds `images_per_second` (without the first step, which compiles), `seconds` and
+    `learning_rate` to the logs of an epoch.
+    """
+
+    def __init__(self, record: Record, batch_size: int, verbose: int):
+        super().__init__()
+        self.record, self.batch_size, self.verbose = record, batch_size, verbose
+        self._epoch_seconds = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start, self._counted_from, self._steps = time.perf_counter(), None, 0
+        self._whole = self.record.steps % self.params["steps"] == 0
+        if self.verbose == 1:
+            print(f"Epoch {epoch + 1}/{self.params['epochs']}{self._left(epoch)}")
+            self._bar = keras.utils.Progbar(
+                self.params["steps"], stateful_metrics=["loss", "accuracy", "images/s"]
+            )
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.perf_counter()
+        if self._counted_from is None:  # a rate of one step alone has its compilation in it
+            self._rate = self.batch_size / (now - self._start)
+            self._counted_from = now
+        else:
+            self._steps += 1
+            self._rate = self._steps * self.batch_size / (now - self._counted_from)
+        if self.verbose == 1:
+            done = self.record.steps % self.params["steps"] + 1
+            values = [(name, logs[name]) for name in ("loss", "accuracy")]
+            self._bar.update(done, [*values, ("images/s", self._rate)], finalize=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.perf_counter() - self._start
+        if self._whole:
+            self._epoch_seconds = seconds
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        logs["learning_rate"] = float(optimizer.learning_rate)
+        logs["images_per_second"] = self._rate
+        logs["seconds"] = seconds
+        figures = [(name, float(value)) for name, value in logs.items()]
+        if self.verbose == 1:
+            shown = [
+                (name, value)
+                for name, value in figures
+                if name not in ("seconds", "images_per_second")
+            ]
+            self._bar.stateful_metrics |= {name for name, _ in shown}
+            self._bar.update(self.params["steps"], shown, finalize=True)
+        elif self.verbose == 2:
+            shown = "  ".join(f"{name} {value:.4g}" for name, value in figures)
+            print(f"Epoch {epoch + 1}/{self.params['epochs']}: {shown}", flush=True)
+
+    def _left(self, epoch: int) -> str:
+        if self._epoch_seconds is None:
+            return ""
+        minutes = self._epoch_seconds * (self.params["epochs"] - epoch) / 60
+        return f" (about {minutes:.0f} min left)" if minutes >= 1.5 else " (about a minute left)"
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Count the steps, and write the state, the log and the best model.
+
+    The state is written last: where a run is killed before that, it does the epoch again,
+    to the same end.
+    """
+
+    def __init__(self, record: Record, watch: StopOnNaN, output, every: int, unreadable):
+        super().__init__()
+        self.record, self.watch, self.output, self.every = record, watch, output, every
+        self.unreadable = unreadable
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.record.steps % self.params["steps"]:  # broken off in this epoch
+            load_metrics(self.output / STATE, self.model)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.record.steps += 1
+        ends_epoch = self.record.steps % self.params["steps"] == 0
+        if self.every and self.record.steps % self.every == 0 and not ends_epoch:
+            self.watch.check()
+            self.save()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {name: float(value) for name, value in logs.items()}
+        self.record.history.append({"epoch": epoch + 1, **logs})
+        if logs["val_accuracy"] > self.record.best:
+            self.record.best = logs["val_accuracy"]
+            save_model(self.model, self.output / BEST)
+        write_log(self.record, self.output / LOG)
+        self.save()
+
+    def save(self):
+        """Write the state."""
+        for found in self.unreadable:
+            self.record.unreadable |= found
+        save_state(self.output / STATE, self.model, self.record)
+
+
+def save_model(model: keras.Model, path) -> None:
+    """Save a model, with the moving average of its weights if there is one."""
+    with averaged(model), replacing(path) as temporary:
+        model.save(temporary)
+
+
+def write_log(record: Record, path) -> None:
+    """One line per epoch, as CSV."""
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, record.history[0])
+        writer.writeheader()
+        writer.writerows(record.history)

@@ -1,0 +1,86 @@
+"""Optimizer, schedule and loss of one stage of a run."""
+
+import keras
+
+from .compile import ends_in_logits
+from .loss import SmoothedCrossentropy
+from .optimizer import L2SGD, warmup_cosine
+from .precision import set_precision
+from .settings import FitSettings
+
+
+def compile_stage(model: keras.Model, settings: FitSettings, stage, steps_per_epoch: int) -> None:
+    """Compile for a stage; in that of the classifier all other weights are frozen.
+
+    Frozen layers infer: their BatchNorm keeps its statistics, as Keras' guide advises.
+    """
+    set_precision(model, settings.precision)
+    if stage.head:
+        _train_only_the_classifier(model)
+    elif settings.head_epochs:
+        for layer in model.layers:  # the flag of a Sequential itself reaches none of them
+            layer.trainable = True
+    optimizer = make_optimizer(settings, stage, steps_per_epoch)
+    if settings.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(
+        optimizer=optimizer,
+        loss=make_loss(model, settings),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile={"auto": "auto", "on": True, "off": False}[settings.jit],
+    )
+
+
+def _train_only_the_classifier(model) -> None:
+    """Freeze every layer but the last one that has weights."""
+    *others, last = (layer for layer in model.layers if layer.weights)
+    for layer in others:
+        layer.trainable = False
+    last.trainable = True
+    if isinstance(last, keras.Model):
+        _train_only_the_classifier(last)
+
+
+def make_loss(model: keras.Model, settings: FitSettings) -> keras.losses.Loss:
+    """The loss by name; labels are one-hot or mixed."""
+    logits, smoothing = ends_in_logits(model), settings.label_smoothing
+    if settings.loss == "binary":
+        return keras.losses.BinaryCrossentropy(from_logits=logits, label_smoothing=smoothing)
+    return SmoothedCrossentropy(from_logits=logits, label_smoothing=smoothing)
+
+
+def make_optimizer(
+    settings: FitSettings, stage, steps_per_epoch: int
+) -> keras.optimizers.Optimizer:
+    """The optimizer by name, with its schedule over the stage."""
+    schedule = make_schedule(settings, stage, steps_per_epoch)
+    shared = {"global_clipnorm": settings.clip_norm or None}
+    if settings.ema and not stage.head:
+        shared |= {"use_ema": True, "ema_momentum": settings.ema}
+    if settings.optimizer == "sgd":
+        return L2SGD(
+            schedule,
+            l2=settings.weight_decay,
+            momentum=settings.momentum,
+            nesterov=settings.nesterov,
+            **shared,
+        )
+    kind = {"adamw": keras.optimizers.AdamW, "lamb": keras.optimizers.Lamb}[settings.optimizer]
+    optimizer = kind(schedule, weight_decay=settings.weight_decay, **shared)
+    # By name part: gamma, beta and bias are the vectors of Keras' layers.
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    return optimizer
+
+
+def make_schedule(settings: FitSettings, stage, steps_per_epoch: int):
+    """The learning rate of a stage; of the classifier alone it is constant."""
+    scale = settings.batch_size / 256
+    steps = (stage.end - stage.first) * steps_per_epoch
+    if stage.head:
+        return settings.head_learning_rate * scale
+    peak = settings.base_learning_rate * scale
+    if settings.schedule == "cosine":
+        return warmup_cosine(peak, steps, settings.warmup)
+    boundaries = [round(part * steps) for part in settings.decay_at]
+    values = [peak * 0.1**times for times in range(len(boundaries) + 1)]
+    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)

@@ -1,0 +1,211 @@
+"""Batches as a function of (seed, step): the same after a restart, on any machine.
+
+TensorFlow is imported here, as the data pipeline of every Keras backend.
+"""
+
+import keras
+import numpy as np
+
+from ..applications import resize_and_crop
+from .settings import FitSettings
+from .sources import Source
+
+FOREVER = 2**40  # steps
+
+
+def training_batches(
+    source: Source, settings: FitSettings, preprocess, *, first_step=0, rank=0, world=1
+):
+    """Endless augmented batches from a step on.
+
+    Step t of the run, counted from 0, takes the pictures t B to (t + 1) B - 1 of a sequence in
+    which every epoch is a permutation of its own; what is left of an epoch at its end is
+    dropped, so that all batches have one shape. Every random number of the pipeline is
+    computed from the seed and the number of the picture or of the step; there is no state.
+
+    Args:
+        source: the training pictures.
+        settings: with `image_size` and `batch_size` resolved.
+        preprocess: pixels in [0, 255] -> what the network takes.
+        first_step: int.
+        rank, world: this process takes part `rank` of `world` equal parts of each batch.
+
+    Returns:
+        A `tf.data.Dataset` of (images (b, s, s, 3), one-hot labels (b, classes)), float32.
+    """
+    import tensorflow as tf
+
+    batch = settings.batch_size // world
+    classes = len(source.class_names)
+
+    def read(number):
+        picture, number = source.read_or_next(int(number))
+        if settings.crop != "resized":
+            picture = resize_and_crop_once(picture, settings.image_size)
+        return picture, np.int64(source.labels[number])
+
+    def picture(position):  # of this process -> of the run
+        position = position // batch * settings.batch_size + rank * batch + position % batch
+        number = _order(tf, position, len(source), settings)
+        pixels, label = tf.numpy_function(read, [number], (tf.uint8, tf.int64))
+        pixels, label = tf.ensure_shape(pixels, (None, None, 3)), tf.ensure_shape(label, ())
+        pixels = _crop_and_flip(tf, pixels, settings, position)
+        return pixels, tf.one_hot(label, classes)
+
+    augment = _augmenter(tf, settings)
+
+    def step(number, examples):
+        images, labels = augment(*examples, number * world + rank)
+        return preprocess(tf.clip_by_value(images, 0.0, 255.0)), labels
+
+    positions = tf.data.Dataset.range(first_step * batch, FOREVER * batch)
+    batches = positions.map(picture, tf.data.AUTOTUNE).batch(batch, drop_remainder=True)
+    numbered = tf.data.Dataset.zip((tf.data.Dataset.range(first_step, FOREVER), batches))
+    return numbered.map(step, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def validation_batches(source: Source, settings: FitSettings, preprocess):
+    """All readable pictures in order, the last batch as small as it comes.
+
+    Returns:
+        A `tf.data.Dataset` as of `training_batches`.
+    """
+    import tensorflow as tf
+
+    size, classes = settings.image_size, len(source.class_names)
+
+    def read(number):
+        picture = source.read_or_note(int(number))
+        if picture is None:
+            return np.zeros((size, size, 3), np.uint8), np.int64(-1)
+        pixels = resize_and_crop_once(picture, size, settings.validation_crop)
+        return pixels, np.int64(source.labels[number])
+
+    def picture(number):
+        pixels, label = tf.numpy_function(read, [number], (tf.uint8, tf.int64))
+        return tf.ensure_shape(pixels, (size, size, 3)), tf.ensure_shape(label, ())
+
+    def finish(pixels, labels):
+        return preprocess(tf.cast(pixels, "float32")), tf.one_hot(labels, classes)
+
+    pictures = tf.data.Dataset.range(len(source)).map(picture, tf.data.AUTOTUNE)
+    readable = pictures.filter(lambda _, label: label >= 0)
+    return readable.batch(settings.batch_size).map(finish).prefetch(tf.data.AUTOTUNE)
+
+
+def numbers_of_step(source: Source, settings: FitSettings, step: int) -> list[int]:
+    """The numbers of the pictures in a step, before any was skipped."""
+    import tensorflow as tf
+
+    positions = range(step * settings.batch_size, (step + 1) * settings.batch_size)
+    return [int(_order(tf, tf.constant(p, "int64"), len(source), settings)) for p in positions]
+
+
+def steps_per_epoch(pictures: int, settings: FitSettings) -> int:
+    """Whole batches of an epoch."""
+    return pictures // settings.batch_size
+
+
+def resize_and_crop_once(picture: np.ndarray, size: int, crop: float = 1.0) -> np.ndarray:
+    """`resize_and_crop` of an array; one that has the size already is left as it is."""
+    if crop == 1 and picture.shape[:2] == (size, size):
+        return picture
+    from PIL import Image
+
+    return resize_and_crop(Image.fromarray(picture), size, crop)
+
+
+def _order(tf, position, pictures: int, settings: FitSettings):
+    """The number of the picture at a position of the whole run."""
+    in_epoch = steps_per_epoch(pictures, settings) * settings.batch_size
+    epoch, place = position // in_epoch, position % in_epoch
+    seed = tf.stack([tf.cast(settings.seed, "int64"), epoch])
+    last = tf.constant(pictures - 1, "int64")
+    return tf.random.experimental.index_shuffle(place, tf.cast(seed, "uint32"), last)
+
+
+def _crop_and_flip(tf, pixels, settings: FitSettings, position):
+    """One picture, cropped and mirrored; Keras' RandomCrop crops a whole batch at one place."""
+    size = settings.image_size
+    seed = tf.stack([tf.cast(settings.seed, "int64"), position])
+    if settings.crop == "resized":
+        # Szegedy et al., https://arxiv.org/abs/1409.4842, section 6: 8 to 100 % of the area,
+        # aspect ratios from 3/4 to 4/3.
+        box, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+            tf.shape(pixels),
+            tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
+            seed,
+            min_object_covered=0.0,
+            aspect_ratio_range=(3 / 4, 4 / 3),
+            area_range=(min(settings.crop_area, 1.0), 1.0),
+        )
+        pixels = tf.image.resize(tf.slice(pixels, box, extent), (size, size), antialias=True)
+    elif settings.crop == "padded":
+        pad = size // 8  # 4 of 32, He et al., section 4.2
+        pixels = tf.pad(pixels, ((pad, pad), (pad, pad), (0, 0)))
+        pixels = tf.image.stateless_random_crop(pixels, (size, size, 3), seed)
+    if settings.flip:
+        other = seed + tf.constant((1 << 32, 0), "int64")
+        pixels = tf.image.stateless_random_flip_left_right(pixels, other)
+    return tf.ensure_shape(tf.cast(pixels, "float32"), (size, size, 3))
+
+
+class _StepSeeds(keras.random.SeedGenerator):
+    """The seeds (s, 1), (s, 2), ... of a step, where Keras' own have a state to be kept."""
+
+    def __init__(self, tf, settings: FitSettings, step):
+        self.tf, self.drawn = tf, 0
+        first = tf.random.experimental.stateless_fold_in(
+            tf.constant([settings.seed, 0], "int64"), step
+        )
+        self.first = first[0]
+
+    def next(self, ordered=True):
+        self.drawn += 1
+        return self.tf.stack([self.first, self.tf.constant(self.drawn, "int64")])
+
+
+def _augmenter(tf, settings: FitSettings):
+    """(images, labels, step) -> (images, labels), through Keras' layers, batch by batch."""
+    strength = settings.color_jitter
+    each, mixing = [], []
+    if settings.randaugment_ops:
+        each.append(
+            keras.layers.RandAugment(
+                num_ops=settings.randaugment_ops, factor=settings.randaugment_strength
+            )
+        )
+    if strength:
+        each.append(
+            keras.layers.RandomColorJitter(
+                brightness_factor=strength,
+                contrast_factor=strength,
+                saturation_factor=(0.5 - strength / 2, 0.5 + strength / 2),
+            )
+        )
+    if settings.mixup:
+        mixing.append(keras.layers.MixUp(alpha=settings.mixup))
+    if settings.cutmix:
+        mixing.append(keras.layers.CutMix(factor=settings.cutmix))
+
+    def augment(images, labels, step):
+        seeds = _StepSeeds(tf, settings, step)
+        for layer in each:
+            images = _seeded(layer, seeds)(images, training=True)
+        if mixing:
+            data = {"images": images, "labels": labels}
+            mixed = [_seeded(layer, seeds)(dict(data), training=True) for layer in mixing]
+            chosen = step % len(mixed)
+            images, labels = (
+                tf.stack([one[key] for one in mixed])[chosen] for key in ("images", "labels")
+            )
+        return images, labels
+
+    return augment
+
+
+def _seeded(layer, seeds):
+    """Let a layer, and those inside, draw from `seeds`; Keras has no argument for that."""
+    for one in layer._flatten_layers():
+        one._get_seed_generator = lambda backend=None: seeds
+    return layer

@@ -1,0 +1,287 @@
+"""One call from a folder of pictures to a trained network: `fit`."""
+
+import json
+import math
+import tomllib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..applications import registry
+from ..applications.preprocessing import IMAGENET
+from ..files import replacing
+from . import pipeline
+from .callbacks import FreezeBatchNorm
+from .fit_callbacks import BEST, LOG, STATE, Average, Checkpoint, Progress, StopOnNaN, save_model
+from .fit_compile import compile_stage
+from .fit_results import CONFUSION, CURVES, RESULTS, write_results
+from .settings import FitSettings, to_toml
+from .sources import Source, load_sources
+from .state import Record, load_record, load_variables
+
+SETTINGS, LAST = "settings.toml", "last.keras"
+FILES = (SETTINGS, STATE, LOG, BEST, LAST, RESULTS, CURVES, CONFUSION)
+STEPS = 2500  # of a run whose epochs are not given
+SMALL = 64  # pixels; networks up to here take the size of the pictures
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Epochs with one optimizer: of the classifier alone, or of the whole network."""
+
+    index: int
+    first: int
+    end: int
+    head: bool
+
+
+def fit(
+    settings: FitSettings,
+    *,
+    model: keras.Model | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> keras.callbacks.History:
+    """Train a classifier; go on where a run with the same settings was broken off.
+
+    In `settings.output` it leaves settings.toml (all settings, as they were resolved),
+    state.npz (what a restart needs), log.csv, best.keras (highest validation accuracy),
+    last.keras, results.json (accuracy, per class too, and the pictures that could not be
+    read), and, where matplotlib is installed, curves.png and confusion.png. A run that is
+    complete is not repeated. Pictures that cannot be read are skipped: in training the next
+    one takes the place.
+
+    The order of the pictures, their augmentation and dropout depend on the seed and the step
+    only, so that a run that was killed and started again ends with the very weights of one
+    that was not, on a CPU; on a GPU as near as its convolutions repeat themselves.
+
+    Seeds Python's, NumPy's and Keras' random numbers, for the whole process.
+
+    Args:
+        settings: see `FitSettings` and `make_settings`.
+        model: trained in place of the one that the settings name; built, with an input of
+            fixed size (b, h, w, 3) and an output of (b, classes). Give a run that is to be
+            resumed the same network again.
+        callbacks: further ones, called before the state is saved.
+
+    Returns:
+        The `History` of all epochs, those before a restart too; `history.model` is the model,
+        as last.keras holds it.
+
+    Raises:
+        FileExistsError: if `output` holds a run with other settings or other pictures.
+        NotFiniteError: if the loss is not a finite number.
+        ValueError: for pictures or settings that cannot be used.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    training, validation = load_sources(settings)
+    settings = resolve(settings, training, model)
+    record = _open(settings, training.digest())
+    model = model or build(settings, len(training.class_names))
+    run = _Run(settings, model, training, validation, record, tuple(callbacks))
+    run.train()
+    run.finish()
+    return run.history()
+
+
+def resolve(settings: FitSettings, training: Source, model=None) -> FitSettings:
+    """Fill in what depends on the pictures and the network."""
+    size = settings.image_size or _size(settings, training, model)
+    batch = min(settings.batch_size, len(training))
+    steps = len(training) // batch
+    shortest = settings.head_epochs + settings.frozen_epochs + 1
+    epochs = settings.epochs or max(shortest, min(60, max(15, math.ceil(STEPS / steps))))
+    return replace(settings, image_size=size, batch_size=batch, epochs=epochs)
+
+
+def _size(settings: FitSettings, training: Source, model) -> int:
+    if model is None and settings.model.endswith(".keras"):
+        model = _load(settings.model)
+    own = model.input_shape[1] if model else _constructor(settings.model).spec.size
+    if model or own > SMALL:
+        return own
+    some = np.linspace(0, len(training) - 1, min(32, len(training)), dtype=int)
+    sides = [min(training.read_or_next(int(number))[0].shape[:2]) for number in some]
+    return int(np.clip(np.median(sides), 32, SMALL))
+
+
+def build(settings: FitSettings, classes: int) -> keras.Model:
+    """The network that the settings name."""
+    if settings.model.endswith(".keras"):
+        return _load(settings.model)
+    return _constructor(settings.model)(
+        weights=settings.weights,
+        input_shape=(settings.image_size, settings.image_size, 3),
+        classes=classes,
+        classifier_activation=None if settings.loss == "binary" else "softmax",
+        **settings.model_options,
+    )
+
+
+def _load(path: str) -> keras.Model:
+    if not Path(path).is_file():
+        raise ValueError(f"There is no such file. Received: model={path!r}")
+    return keras.saving.load_model(path, compile=False)
+
+
+def _constructor(name: str):
+    if name not in registry.MODELS:
+        raise ValueError(
+            f"Unknown model {name!r}; expected a .keras file or one of {sorted(registry.MODELS)}"
+        )
+    return registry.MODELS[name]
+
+
+def _open(settings: FitSettings, digest: str) -> Record:
+    """The record of the run in the output folder, or a new one."""
+    output, path = settings.output, settings.output / SETTINGS
+    output.mkdir(parents=True, exist_ok=True)
+    if settings.overwrite:
+        for name in FILES:
+            (output / name).unlink(missing_ok=True)
+    text = to_toml(settings)
+    if not path.exists():
+        with replacing(path) as temporary:
+            temporary.write_text(text)
+    there, own = tomllib.loads(path.read_text()), tomllib.loads(text)
+    differing = [name for name in there | own if there.get(name) != own.get(name)]
+    if differing:
+        changes = ", ".join(f"{name}: {there.get(name)!r} there" for name in differing)
+        raise FileExistsError(
+            f"{str(output)!r} holds a run with other settings ({changes}); give the same ones "
+            "to go on, or another output, or overwrite=True (--overwrite)"
+        )
+    if not (output / STATE).exists():
+        return Record(digest)
+    record = load_record(output / STATE)
+    if record.digest != digest:
+        raise FileExistsError(
+            f"{str(output)!r} holds a run with other pictures than {settings.data!r} has now; "
+            "choose another output, or overwrite=True (--overwrite)"
+        )
+    return record
+
+
+@dataclass
+class _Run:
+    """A run of `fit`, from where its record is."""
+
+    settings: FitSettings
+    model: keras.Model
+    training: Source
+    validation: Source
+    record: Record
+    callbacks: tuple
+
+    def __post_init__(self):
+        self.steps = pipeline.steps_per_epoch(len(self.training), self.settings)
+        # A model of the caller without a normalisation of its own takes ImageNet's.
+        self.preprocess = getattr(self.model, "preprocess", IMAGENET)
+        classes = len(self.training.class_names)
+        size = self.settings.image_size
+        expected = (None, size, size, 3), (None, classes)
+        if (self.model.input_shape, self.model.output_shape) != expected:
+            raise ValueError(
+                f"The network must map {expected[0]} to {expected[1]}, by the settings and the "
+                f"pictures' classes. Received: {self.model.name!r} from {self.model.input_shape} "
+                f"to {self.model.output_shape}"
+            )
+
+    def stages(self) -> list[Stage]:
+        """The classifier alone, where that is asked for, and the whole network."""
+        head, epochs = self.settings.head_epochs, self.settings.epochs
+        ranges = [(0, head, True)] * bool(head) + [(head, epochs, False)]
+        return [Stage(index, *one) for index, one in enumerate(ranges)]
+
+    def train(self):
+        """Do the steps that are left, stage by stage; an epoch begun is a part of its own."""
+        for stage in self.stages():
+            if self.record.steps >= stage.end * self.steps and stage.end < self.settings.epochs:
+                continue
+            compile_stage(self.model, self.settings, stage, self.steps)
+            self.resume(stage)
+            while self.record.steps < stage.end * self.steps:
+                self.fit_part(stage)
+                # `model.fit` ends with the average in the weights; the file has both.
+                self.resume(stage)
+
+    def resume(self, stage: Stage):
+        """Load the last state; the optimizer's only if it is of this stage."""
+        path = self.settings.output / STATE
+        if path.exists():
+            same = self.record.stage == stage.index
+            load_variables(path, self.model, ("model", "optimizer") if same else ("model",))
+        self.record.stage = stage.index
+
+    def fit_part(self, stage: Stage):
+        epoch, done = divmod(self.record.steps, self.steps)
+        batches = pipeline.training_batches(
+            self.training, self.settings, self.preprocess, first_step=self.record.steps
+        )
+        with warnings.catch_warnings():
+            # The number of readable validation pictures is not known before they are read.
+            warnings.filterwarnings("ignore", message="Your input ran out of data")
+            self.model.fit(
+                batches,
+                initial_epoch=epoch,
+                epochs=epoch + 1 if done else stage.end,
+                steps_per_epoch=self.steps - done,
+                validation_data=self.validation_batches(),
+                callbacks=self.callback_list(),
+                shuffle=False,
+                verbose=0,
+            )
+
+    def validation_batches(self):
+        return pipeline.validation_batches(self.validation, self.settings, self.preprocess)
+
+    def callback_list(self) -> keras.callbacks.CallbackList:
+        """In their order; a list of ours, since parts of a run know all its epochs."""
+        settings, record = self.settings, self.record
+        watch = StopOnNaN(record, self.pictures_of_step)
+        unreadable = (self.training.unreadable, self.validation.unreadable)
+        callbacks = [watch, Average()]
+        if settings.frozen_epochs:
+            callbacks.append(FreezeBatchNorm(settings.frozen_epochs))
+        callbacks.append(Progress(record, settings.batch_size, settings.verbose))
+        if settings.tensorboard:
+            callbacks.append(keras.callbacks.TensorBoard(str(settings.output / "tensorboard")))
+        callbacks += self.callbacks
+        callbacks.append(
+            Checkpoint(record, watch, settings.output, settings.checkpoint_steps, unreadable)
+        )
+        return keras.callbacks.CallbackList(
+            callbacks, add_history=True, model=self.model, epochs=settings.epochs, steps=self.steps
+        )
+
+    def pictures_of_step(self, step: int) -> list[str]:
+        numbers = pipeline.numbers_of_step(self.training, self.settings, step)
+        return [self.training.name(number) for number in numbers]
+
+    def finish(self):
+        """The average into the weights, the last model, the results; nothing that is there."""
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        optimizer.finalize_variable_values(self.model.trainable_variables)
+        output = self.settings.output
+        if not (output / LAST).exists():
+            save_model(self.model, output / LAST)
+        if not (output / RESULTS).exists():
+            write_results(
+                self.model, self.validation_batches(), self.validation, self.record, self.settings
+            )
+
+    def history(self) -> keras.callbacks.History:
+        history = keras.callbacks.History()
+        history.set_model(self.model)
+        logs = [{k: v for k, v in row.items() if k != "epoch"} for row in self.record.history]
+        history.epoch = [row["epoch"] - 1 for row in self.record.history]
+        history.history = {name: [row[name] for row in logs] for name in logs[0]}
+        return history
+
+
+def read_results(output: str | Path) -> dict:
+    """The results.json of a complete run."""
+    return json.loads((Path(output) / RESULTS).read_text())

@@ -1,0 +1,232 @@
+"""What a training run does: one frozen value, from flags, a TOML file and a preset."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from ._arguments import check_number, check_positive, check_positive_int
+from .presets import PRESETS
+
+CHOICES = {
+    "optimizer": ("sgd", "adamw", "lamb"),
+    "schedule": ("cosine", "step"),
+    "loss": ("crossentropy", "binary"),
+    "crop": ("none", "padded", "resized"),
+    "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "jit": ("auto", "on", "off"),
+}
+POSITIVE_INTS = ("image_size", "epochs", "batch_size")
+COUNTS = ("head_epochs", "frozen_epochs", "randaugment_ops", "checkpoint_steps", "seed")
+UP_TO_ONE = (
+    "label_smoothing",
+    "warmup",
+    "momentum",
+    "ema",
+    "color_jitter",
+    "randaugment_strength",
+    "validation",
+)
+PRINTED_ONLY = ("output", "overwrite", "verbose", "tensorboard")  # no part of the result
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """The settings of `fit`; the values that stand here are the preset "default".
+
+    Attributes:
+        data: a folder of pictures (one folder per class; or train/ and val/, each with one
+            folder per class), "cifar10", "tfds:NAME", or an .npz file with x_train, y_train
+            and perhaps x_val, y_val (pixels as uint8, (n, h, w, 3)).
+        output: folder for the checkpoint, the models, the log and the pictures.
+        model: name in `keras_se.applications`, or a .keras file.
+        weights: what the constructor of `model` takes: None, "imagenet", a file.
+        model_options: further arguments of the constructor, such as depth or attention.
+        image_size: height and width in pixels; None takes the network's own, for networks of
+            small pictures that of the pictures themselves, from 32 to 64.
+        epochs: None makes about 2,500 steps: at least 15 epochs, at most 60.
+        batch_size: pictures in a step, on all devices together.
+        head_epochs: of the epochs, those that train the classifier alone, at the start.
+        frozen_epochs: of the epochs, those with frozen BatchNorm, at the end.
+        optimizer: "sgd" (`L2SGD`), "adamw" or "lamb" (Keras').
+        base_learning_rate: the highest learning rate of a batch of 256, scaled linearly.
+        head_learning_rate: the same for the classifier alone.
+        schedule: "cosine", or "step": times 0.1 at each of `decay_at`.
+        decay_at: parts of the run, in (0, 1).
+        warmup: part of the run in which the learning rate rises.
+        momentum, nesterov: of "sgd".
+        weight_decay: see `L2SGD`; with "adamw" and "lamb" the decoupled one of Keras.
+        clip_norm: largest norm of all gradients together; 0 does not clip.
+        ema: momentum of the moving average of the weights, which is validated and saved;
+            0 takes none.
+        loss: "crossentropy", or "binary" for one sigmoid per class.
+        label_smoothing: see `SmoothedCrossentropy`.
+        crop: "padded": a shifted crop of the padded picture; "resized": a random part of
+            the picture, enlarged; "none".
+        crop_area: the smallest part of the area that "resized" takes.
+        flip: whether pictures are mirrored at random.
+        randaugment_ops, randaugment_strength: of `keras.layers.RandAugment`; 0 takes none.
+        color_jitter: strength of `keras.layers.RandomColorJitter`, in [0, 1).
+        mixup: alpha of `keras.layers.MixUp`; 0 mixes none.
+        cutmix: factor of `keras.layers.CutMix`; 0 cuts none. With both, one per batch.
+        validation: part of every class that is set aside, where there is no val/ folder.
+        validation_crop: part of the picture's short side that validation sees.
+        seed: of the split, the weights, the order and the augmentation.
+        precision: what the network computes in; see `set_precision`.
+        jit: "auto" (Keras' rule), "on", "off".
+        checkpoint_steps: save the state every so many steps too; 0 at ends of epochs only.
+        tensorboard: whether to write event files for TensorBoard.
+        overwrite: start anew where `output` holds another run.
+        verbose: 0 silent, 1 a progress bar, 2 one line per epoch.
+
+    Raises:
+        ValueError: if a value is out of its range.
+
+    >>> FitSettings("pictures", epochs=3).batch_size
+    64
+    """
+
+    data: str
+    output: Path = Path("train-output")
+    model: str = "SEResNetCIFAR"
+    weights: str | None = None
+    model_options: Mapping = field(default_factory=dict)
+    image_size: int | None = None
+    epochs: int | None = None
+    batch_size: int = 64
+    head_epochs: int = 0
+    frozen_epochs: int = 0
+    optimizer: str = "sgd"
+    base_learning_rate: float = 0.4  # 0.1 for a batch of 64
+    head_learning_rate: float = 0.1
+    schedule: str = "cosine"
+    decay_at: tuple[float, ...] = (0.3, 0.6, 0.9)
+    warmup: float = 0.05
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    clip_norm: float = 0.0
+    ema: float = 0.0
+    loss: str = "crossentropy"
+    label_smoothing: float = 0.1
+    crop: str = "padded"
+    crop_area: float = 0.08
+    flip: bool = True
+    randaugment_ops: int = 0
+    randaugment_strength: float = 0.5
+    color_jitter: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    validation: float = 0.1
+    validation_crop: float = 1.0
+    seed: int = 0
+    precision: str = "float32"
+    jit: str = "auto"
+    checkpoint_steps: int = 0
+    tensorboard: bool = False
+    overwrite: bool = False
+    verbose: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "output", Path(self.output))
+        object.__setattr__(self, "data", str(self.data))
+        object.__setattr__(self, "decay_at", tuple(self.decay_at))
+        object.__setattr__(self, "model_options", dict(self.model_options))
+        for name, valid in CHOICES.items():
+            if getattr(self, name) not in valid:
+                raise ValueError(
+                    f"`{name}` must be one of {list(valid)}. "
+                    f"Received: {name}={getattr(self, name)!r}"
+                )
+        for name in POSITIVE_INTS:
+            if getattr(self, name) is not None:
+                check_positive_int(name, getattr(self, name))
+        for name in COUNTS:
+            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int):
+                raise ValueError(
+                    f"`{name}` must be an integer. Received: {name}={getattr(self, name)!r}"
+                )
+            check_number(name, getattr(self, name), 0, 2**31)
+        for name in UP_TO_ONE:
+            check_number(name, getattr(self, name), 0, 1)
+        for name in ("mixup", "cutmix"):
+            check_number(name, getattr(self, name), 0, 1.001)  # 1 is one of them
+        for name in ("base_learning_rate", "head_learning_rate", "crop_area", "validation_crop"):
+            check_positive(name, getattr(self, name))
+        for name in ("weight_decay", "clip_norm"):
+            check_number(name, getattr(self, name), 0)
+        if not self.validation:
+            raise ValueError("`validation` must be in (0, 1). Received: validation=0")
+        if self.schedule == "step" and self.warmup:
+            raise ValueError(
+                f'`schedule="step"` has no warm-up. Received: warmup={self.warmup}; set it to 0'
+            )
+        if self.epochs is not None:
+            self.check_epochs(self.epochs)
+
+    def check_epochs(self, epochs: int) -> None:
+        """Raise unless the epochs of the head and the frozen ones leave some between them."""
+        if self.head_epochs + self.frozen_epochs >= epochs:
+            raise ValueError(
+                "A run needs epochs besides those of the head and those with frozen BatchNorm. "
+                f"Received: epochs={epochs}, head_epochs={self.head_epochs}, "
+                f"frozen_epochs={self.frozen_epochs}"
+            )
+
+    def facts(self) -> dict:
+        """What decides the weights at the end, for comparing two runs."""
+        values = asdict(self) | {"decay_at": list(self.decay_at)}
+        return {name: value for name, value in values.items() if name not in PRINTED_ONLY}
+
+
+NAMES = tuple(setting.name for setting in fields(FitSettings))
+
+
+def make_settings(preset: str = "default", file: str | Path | None = None, **values) -> FitSettings:
+    """Settings from a preset, changed by a TOML file, changed by values.
+
+    Args:
+        preset: name in `PRESETS`; one that the file names (`preset = "cifar"`) counts where
+            this is "default".
+        file: TOML, with fields of `FitSettings` at its top level, such as the settings.toml
+            that a run leaves behind.
+        **values: fields of `FitSettings`.
+
+    Raises:
+        ValueError: for an unknown preset or field, or a value out of its range.
+
+    >>> make_settings("cifar", data="pictures", epochs=10).batch_size
+    128
+    """
+    read = {}
+    if file is not None:
+        try:
+            read = tomllib.loads(Path(file).read_text())
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"Not a TOML file: {str(file)!r}: {error}") from error
+    named = read.pop("preset", "default")
+    preset = named if preset == "default" else preset
+    if preset not in PRESETS:
+        raise ValueError(f"Unknown preset {preset!r}; expected one of {sorted(PRESETS)}")
+    merged = PRESETS[preset] | read | values
+    unknown = [name for name in merged if name not in NAMES]
+    if unknown:
+        raise ValueError(f"Unknown settings {unknown}; expected some of {list(NAMES)}")
+    if "data" not in merged:
+        raise ValueError("A run needs `data`: a folder of pictures, cifar10, tfds:NAME or an .npz")
+    return FitSettings(**merged)
+
+
+def to_toml(settings: FitSettings) -> str:
+    """Settings as TOML; what is None is left out, since None is its default.
+
+    >>> print(to_toml(FitSettings("pictures")).splitlines()[0])
+    data = "pictures"
+    """
+    values = {name: value for name, value in settings.facts().items() if value not in (None, {})}
+    tables = {name: value for name, value in values.items() if isinstance(value, dict)}
+    lines = [f"{name} = {json.dumps(values[name])}" for name in values if name not in tables]
+    for name, table in tables.items():
+        lines += [f"\n[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,114 @@
+"""All that a run needs to go on as if it had not been broken off, in one file."""
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..files import replacing
+
+
+@dataclass
+class Record:
+    """Where a run is, and what it has met.
+
+    Attributes:
+        digest: of the training pictures.
+        steps: steps that are done.
+        stage: of what the optimizer's state is; a stage begins with a new optimizer.
+        history: the logs of every epoch that is done.
+        best: the highest validation accuracy so far.
+        unreadable: pictures that were skipped, and why.
+    """
+
+    digest: str
+    steps: int = 0
+    stage: int = 0
+    history: list[dict] = field(default_factory=list)
+    best: float = -1.0
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def save_state(path: Path, model: keras.Model, record: Record) -> None:
+    """Write weights, seeds of dropout, optimizer, metrics and record, in one step."""
+    arrays = {
+        f"{group}/{index}": keras.ops.convert_to_numpy(variable)
+        for group, variables in _variables(model).items()
+        for index, variable in enumerate(variables)
+    }
+    text = json.dumps(asdict(record)).encode()
+    with replacing(path) as temporary:
+        np.savez(temporary, record=np.frombuffer(text, np.uint8), **arrays)
+
+
+def load_record(path: Path) -> Record:
+    """The record of a state file."""
+    with np.load(path) as arrays:
+        return Record(**json.loads(arrays["record"].tobytes()))
+
+
+def load_variables(path: Path, model: keras.Model, groups: tuple[str, ...]) -> None:
+    """Give the model what the file holds of "model" and "optimizer".
+
+    Raises:
+        ValueError: if the file is of another network.
+    """
+    if "optimizer" in groups:
+        model.optimizer.build(model.trainable_variables)
+    with np.load(path) as arrays:
+        for group in groups:
+            _assign(_variables(model)[group], arrays, group)
+
+
+def load_metrics(path: Path, model: keras.Model) -> None:
+    """The sums behind the metrics of an epoch that was broken off."""
+    none = np.zeros((1, model.output_shape[-1]), "float32")
+    model.compute_metrics(None, none, none)  # makes the variables
+    with np.load(path) as arrays:
+        _assign(model.metrics_variables, arrays, "metrics")
+
+
+def _variables(model) -> dict:
+    return {
+        "model": model.variables,  # the states of seed generators too
+        "optimizer": model.optimizer.variables,
+        "metrics": model.metrics_variables,
+    }
+
+
+def _assign(variables, arrays, group: str) -> None:
+    held = [name for name in arrays.files if name.startswith(f"{group}/")]
+    shapes = [tuple(v.shape) for v in variables]
+    if [arrays[f"{group}/{index}"].shape for index in range(len(held))] != shapes:
+        raise ValueError(
+            f"The checkpoint is of another network or optimizer: {group} has {len(held)} "
+            f"arrays in the file and {len(shapes)} here, or other shapes. Received: {arrays.fid}"
+        )
+    for index, variable in enumerate(variables):
+        variable.assign(arrays[f"{group}/{index}"])
+
+
+@contextlib.contextmanager
+def averaged(model: keras.Model):
+    """Have the moving average in the model, where the optimizer keeps one; then go back.
+
+    Bit for bit, where `keras.callbacks.SwapEMAWeights` adds and subtracts on TensorFlow.
+    """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema or not optimizer.built:
+        yield
+        return
+    pairs = list(
+        zip(model.trainable_variables, optimizer._model_variables_moving_average, strict=True)
+    )
+    kept = [keras.ops.convert_to_numpy(variable) for variable, _ in pairs]
+    for variable, average in pairs:
+        variable.assign(average)
+    try:
+        yield
+    finally:
+        for (variable, _), value in zip(pairs, kept, strict=True):
+            variable.assign(value)

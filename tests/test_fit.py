@@ -1,0 +1,352 @@
+"""`fit`: the pipeline, resuming, what is written, what is refused."""
+
+import csv
+import doctest
+import importlib
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from PIL import Image
+
+from keras_se import training
+from keras_se.training import FitSettings, fit, pipeline, sources
+from keras_se.training.fit_callbacks import NotFiniteError
+
+PER_CLASS = 14
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Three classes of pictures in their own colour, in train/ and val/."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", PER_CLASS), ("val", 7)):
+        for label in range(3):
+            directory = folder / part / f"class{label}"
+            directory.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 175, (32, 32, 3), dtype=np.uint8)
+                pixels[..., label] += 80
+                Image.fromarray(pixels).save(directory / f"{number:02d}.png")
+    return folder
+
+
+def network():
+    """Everything that has a state: BatchNorm, dropout, an inner layer that is not the last."""
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(4, 3, strides=4),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dropout(0.3),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def settings(data, tmp_path, **values):
+    given = {"epochs": 3, "batch_size": 10, "image_size": 32, "checkpoint_steps": 3}
+    return FitSettings(data, output=tmp_path / "run", **given | values)
+
+
+class StopAt(keras.callbacks.Callback):
+    """Break a run off after so many of its steps."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.left = steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def equal_weights(model, other):
+    for one, two in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), two.numpy(), err_msg=one.path)
+
+
+@pytest.mark.parametrize(
+    "module",
+    "fit_callbacks fit_compile fit_results pipeline presets run settings sources state".split(),
+)
+def test_the_examples_in_the_docstrings(module):
+    assert doctest.testmod(importlib.import_module(f"keras_se.training.{module}")).failed == 0
+
+
+# 4 steps per epoch; checkpoints after steps 3, 4, 6, 8, ...
+RICH = {
+    "epochs": 5,
+    "head_epochs": 1,
+    "frozen_epochs": 2,
+    "ema": 0.9,
+    "clip_norm": 1.0,
+    "mixup": 0.2,
+}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data, tmp_path_factory):
+    return fit(settings(data, tmp_path_factory.mktemp("whole"), **RICH), model=network())
+
+
+# Before the first checkpoint, on the end of the head's epoch, within an epoch of the whole
+# network, within one of frozen BatchNorm, on the very last step.
+@pytest.mark.parametrize("step", [2, 4, 7, 14, 20])
+def test_a_run_that_was_broken_off_ends_as_one_that_was_not(data, tmp_path, uninterrupted, step):
+    same = settings(data, tmp_path, **RICH)
+    with pytest.raises(KeyboardInterrupt):
+        fit(same, model=network(), callbacks=[StopAt(step)])
+    resumed = fit(same, model=network())
+    equal_weights(resumed.model, uninterrupted.model)
+    timed = ("seconds", "images_per_second")
+    for name in set(uninterrupted.history) - set(timed):
+        assert resumed.history[name] == uninterrupted.history[name], name
+    assert resumed.epoch == list(range(5))
+
+
+def test_the_files_of_a_run(data, tmp_path):
+    given = settings(data, tmp_path, batch_size=8, epochs=2)
+    history = fit(given, model=network())
+    results = json.loads((given.output / "results.json").read_text())
+    saved = keras.saving.load_model(given.output / "last.keras")
+    equal_weights(saved, history.model)
+    _, validation = sources.load_sources(given)
+    images = np.stack([validation.read(n) for n in range(len(validation))]).astype("float32")
+    preprocess = training.run.IMAGENET
+    predicted = saved.predict(preprocess(images), verbose=0).argmax(axis=1)
+    accuracy = (predicted == validation.labels).mean()
+    assert results["accuracy"] == pytest.approx(accuracy)
+    assert history.history["val_accuracy"][-1] == pytest.approx(accuracy)
+    assert results["best_accuracy"] == max(history.history["val_accuracy"])
+    assert np.sum(results["confusion"]) == results["pictures"] == 21
+    with open(given.output / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["loss"]) for row in rows] == history.history["loss"]
+    for name in ("curves.png", "confusion.png"):
+        assert Image.open(given.output / name).width > 500
+    assert not [path for path in given.output.iterdir() if path.name.startswith(".")]
+    again = training.make_settings(file=given.output / "settings.toml", output=given.output)
+    before = {path: path.stat().st_mtime_ns for path in given.output.iterdir()}
+    assert fit(again, model=network()).history == history.history
+    assert before == {path: path.stat().st_mtime_ns for path in given.output.iterdir()}
+
+
+def test_another_run_in_the_same_folder_is_refused(data, tmp_path):
+    given = settings(data, tmp_path, epochs=1)
+    fit(given, model=network())
+    with pytest.raises(FileExistsError, match="seed: 0 there"):
+        fit(replace(given, seed=1), model=network())
+    fit(replace(given, seed=1, overwrite=True), model=network())
+
+
+def test_unreadable_pictures_are_skipped_and_named(data, tmp_path):
+    folder = tmp_path / "broken"
+    for path in data.rglob("*.png"):
+        copy = folder / path.relative_to(data)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    (folder / "train/class1/03.png").write_bytes(b"no picture")
+    (folder / "val/class2/00.png").write_bytes(b"")
+    given = settings(folder, tmp_path, epochs=2)
+    fit(given, model=network())
+    results = json.loads((given.output / "results.json").read_text())
+    assert sorted(results["unreadable"]) == ["class1/03.png", "class2/00.png"]
+    assert results["pictures"] == 20
+
+
+def test_a_loss_that_is_not_finite_names_its_step_and_its_pictures(data, tmp_path):
+    model = network()
+
+    class Poison(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 1:
+                self.model.layers[-1].bias.assign([np.nan] * 3)
+
+    given = settings(data, tmp_path)
+    with pytest.raises(
+        NotFiniteError, match=r"nan at step 6 of the run, in epoch 2.*\.png"
+    ) as info:
+        fit(given, model=model, callbacks=[_InEpoch(1, Poison())])
+    source, _ = sources.load_sources(given)
+    for number in pipeline.numbers_of_step(source, given, 5)[:4]:
+        assert source.name(number) in str(info.value)
+
+
+class _InEpoch(keras.callbacks.Callback):
+    """Another callback's on_train_batch_begin, in one epoch."""
+
+    def __init__(self, epoch, inner):
+        super().__init__()
+        self.chosen, self.inner, self.now = epoch, inner, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+        self.inner.set_model(self.model)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.now == self.chosen:
+            self.inner.on_train_batch_begin(batch)
+
+
+def test_the_head_alone_and_then_all(data, tmp_path):
+    model = network()
+    before = [weight.numpy() for weight in model.layers[0].weights]
+    changed = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            now = [weight.numpy() for weight in self.model.layers[0].weights]
+            changed.append(not all(map(np.array_equal, before, now)))
+
+    fit(settings(data, tmp_path, head_epochs=1), model=model, callbacks=[Look()])
+    assert changed == [False, True, True]
+    assert all(layer.trainable for layer in model.layers)
+
+
+@pytest.mark.parametrize("jit", ["off", "on"])
+def test_a_step_is_traced_once(data, tmp_path, jit):
+    traces = []
+
+    @keras.saving.register_keras_serializable("test_fit")
+    class Traced(layers.Layer):
+        def call(self, x, training=None):
+            traces.append(bool(training))
+            return x
+
+    model = keras.Sequential([*network().layers[:-1], Traced(), layers.Dense(3)])
+    model.build((None, 32, 32, 3))
+    counts = []
+
+    class Count(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            counts.append(sum(traces))
+
+    fit(settings(data, tmp_path, jit=jit), model=model, callbacks=[Count()])
+    assert len(counts) == 12
+    assert len(set(counts[1:])) == 1
+    # Validation: 21 pictures are two batches of 10 and one of 1, with one trace for both.
+    after = len(traces)
+    assert after - sum(traces) <= 5
+
+
+AUGMENTED = {
+    "padded": {},
+    "resized": {"crop": "resized"},
+    "all": {"randaugment_ops": 2, "color_jitter": 0.3, "mixup": 0.2, "cutmix": 1.0},
+}
+
+
+@pytest.mark.parametrize("values", AUGMENTED.values(), ids=AUGMENTED)
+def test_batches_depend_on_the_seed_and_the_step_alone(data, tmp_path, values):
+    given = settings(data, tmp_path, **values)
+    source, _ = sources.load_sources(given)
+
+    def take(count, **start):
+        batches = pipeline.training_batches(source, start.pop("of", given), lambda x: x, **start)
+        return list(batches.take(count).as_numpy_iterator())
+
+    whole = take(6)
+    for (images, labels), (again, labels_again) in zip(
+        whole[4:], take(2, first_step=4), strict=True
+    ):
+        np.testing.assert_array_equal(images, again)
+        np.testing.assert_array_equal(labels, labels_again)
+    assert not np.array_equal(whole[0][0], take(1, of=replace(given, seed=1))[0][0])
+    np.testing.assert_allclose(whole[0][1].sum(axis=1), 1, rtol=1e-5)
+    assert whole[0][0].min() >= 0 and whole[0][0].max() <= 255
+    assert len({images.tobytes() for images, _ in whole}) == 6
+
+
+def test_an_epoch_shows_every_picture_at_most_once_in_an_order_of_its_own(data, tmp_path):
+    given = settings(data, tmp_path)
+    source, _ = sources.load_sources(given)
+    epochs = [
+        [n for step in range(4) for n in pipeline.numbers_of_step(source, given, 4 * epoch + step)]
+        for epoch in range(2)
+    ]
+    for numbers in epochs:
+        assert len(set(numbers)) == len(numbers) == 40
+    assert epochs[0] != epochs[1]
+
+
+def test_processes_share_a_batch_without_overlap(data, tmp_path):
+    given = settings(data, tmp_path, crop="none", flip=False)
+    source, _ = sources.load_sources(given)
+    whole, *parts = (
+        next(pipeline.training_batches(source, given, lambda x: x, **part).as_numpy_iterator())
+        for part in ({}, {"rank": 0, "world": 2}, {"rank": 1, "world": 2})
+    )
+    np.testing.assert_array_equal(whole[0], np.concatenate([part[0] for part in parts]))
+
+
+def test_arrays_in_an_npz_file(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8), np.arange(30) % 3
+    np.savez(tmp_path / "data.npz", x_train=images, y_train=labels[:, None])
+    given = FitSettings(tmp_path / "data.npz", output=tmp_path / "run", validation=0.2)
+    kept, aside = sources.load_sources(given)
+    assert (len(kept), len(aside)) == (24, 6)
+    assert kept.class_names == ("0", "1", "2")
+    np.savez(tmp_path / "data.npz", x_train=images / 255, y_train=labels)
+    with pytest.raises(ValueError, match="uint8"):
+        sources.load_sources(given)
+
+
+@pytest.mark.parametrize("name", training.PRESETS)
+def test_presets_and_toml(name, tmp_path):
+    made = training.make_settings(name, data="pictures")
+    file = tmp_path / "settings.toml"
+    file.write_text(training.settings.to_toml(made))
+    assert training.make_settings(file=file) == made
+
+
+def test_a_preset_gives_the_learning_rate_of_its_source():
+    rates = {"paper": 0.6, "a1": 5e-3, "a2": 5e-3, "a3": 8e-3, "cifar": 0.1, "default": 0.1}
+    for name, rate in rates.items():
+        made = training.make_settings(name, data="pictures")
+        assert made.base_learning_rate * made.batch_size / 256 == pytest.approx(rate)
+
+
+def test_values_win_over_the_file_and_the_file_over_the_preset(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('preset = "cifar"\ndata = "pictures"\nepochs = 10\nbatch_size = 32\n')
+    made = training.make_settings(file=file, batch_size=16)
+    assert (made.epochs, made.batch_size, made.weight_decay) == (10, 16, 1e-4)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"crop": "random"}, "one of"),
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": 3, "head_epochs": 3}, "besides"),
+        ({"schedule": "step"}, "warm-up"),
+        ({"label_smoothing": 1.0}, "label_smoothing"),
+        ({"epoch": 3}, "Unknown settings"),
+    ],
+)
+def test_settings_are_checked(values, message):
+    with pytest.raises(ValueError, match=message):
+        training.make_settings(data="pictures", **values)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"data": "nowhere"}, "no such folder"),
+        ({"data": "nothing.npz"}, "no such file"),
+        ({"model": "SEResNet51"}, "Unknown model"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(data, tmp_path, values, message):
+    with pytest.raises(ValueError, match=message):
+        fit(FitSettings(**{"data": data, "output": tmp_path / "run"} | values))

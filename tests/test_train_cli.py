@@ -1,0 +1,95 @@
+"""`keras-se train` as a user meets it: one command, killed, and the same command again."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_se.cli import main
+from keras_se.cli.train import FLAGS
+from keras_se.training import FitSettings, fit, make_settings
+from keras_se.training.settings import CHOICES
+from keras_se.training.state import load_record
+
+COMMAND = [sys.executable, "-m", "keras_se", "train"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for label in range(2):
+        directory = folder / f"class{label}"
+        directory.mkdir()
+        for number in range(20):
+            pixels = rng.integers(0, 175, (32, 32, 3), dtype=np.uint8)
+            pixels[..., label] += 80
+            Image.fromarray(pixels).save(directory / f"{number:02d}.png")
+    return folder
+
+
+@pytest.fixture
+def toml(data, tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        f'data = "{data}"\nbatch_size = 8\nepochs = 10\nvalidation = 0.2\nema = 0.9\n'
+        "frozen_epochs = 3\ncheckpoint_steps = 3\nmodel_options = {depth = 8}\n"
+    )
+    return file
+
+
+def steps_done(output):
+    return load_record(output / "state.npz").steps if (output / "state.npz").exists() else 0
+
+
+def test_killed_and_started_again_it_ends_with_the_same_weights(toml, tmp_path):
+    output = tmp_path / "killed"
+    command = [*COMMAND, "--settings", str(toml), "--output", str(output)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while steps_done(output) < 9 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(30) == -signal.SIGKILL
+    assert 9 <= steps_done(output) < 40 and not (output / "last.keras").exists()
+    resumed = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert resumed.returncode == 0 and resumed.stderr == "", resumed.stderr
+    assert "Epoch 10/10" in resumed.stdout and "Epoch 1/10" not in resumed.stdout
+    assert "validation pictures after 10 epochs" in resumed.stdout
+    whole = fit(make_settings(file=toml, output=tmp_path / "whole"))
+    saved = keras.saving.load_model(output / "last.keras")
+    for one, other in zip(saved.weights, whole.model.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
+    results = json.loads((output / "results.json").read_text())
+    assert results["steps"] == 40 and results["epochs"] == 10
+
+
+def test_the_flags_are_the_settings():
+    fields = {field.name for field in dataclasses.fields(FitSettings)}
+    assert {name for name, _, _ in FLAGS} == fields - {"model_options", "verbose"}
+    given = {name: kind for name, kind, _ in FLAGS if isinstance(kind, tuple)}
+    assert given == CHOICES
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "needs `data`"),
+        (["--data", "nowhere"], "no such folder"),
+        (["--data", "x", "--preset", "cifar100"], "Unknown preset"),
+        (["--data", "x", "--model-option", "depth"], "NAME=VALUE"),
+        (["--settings", "nowhere.toml"], "No such file"),
+    ],
+)
+def test_errors_are_one_line(arguments, message, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *arguments]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert message in line
