@@ -229,8 +229,10 @@ def test_keras_applications_become_strict_files(name, size, options):
     model = constructor(weights=None, input_shape=(size, size, 3), classes=10, **options)
     images, labels = pictures(32, size)
     result = convert(tuned(quantize_aware(model, Pixels(), images), images, labels))
-    assert result.report.inspection.is_strict_int8
-    assert result.report.inspection.partitions == 1
+    inspection = result.report.inspection
+    assert inspection.is_strict_int8
+    # XNNPACK leaves a padded int8 average pooling (InceptionV3's) to the built-in kernel.
+    assert set(inspection.not_delegated) <= {"QUANTIZE", "SOFTMAX", "AVERAGE_POOL_2D"}
 
 
 def test_ranges_that_were_never_set_are_refused(small):
