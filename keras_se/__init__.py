@@ -29,6 +29,15 @@ def _is_command() -> bool:
 
 
 if TYPE_CHECKING or not _is_command():
-    from . import applications, explain, layers, training
+    from . import applications, explain, layers, surgery, training
+    from .surgery import insert
 
-__all__ = ["__version__", "applications", "explain", "layers", "training"]
+__all__ = [
+    "__version__",
+    "applications",
+    "explain",
+    "insert",
+    "layers",
+    "surgery",
+    "training",
+]
