@@ -58,7 +58,8 @@ class BAM(keras.layers.Layer):
 
     Raises:
         ValueError: for ratio < 1 or > channels, dilation < 1, another combination or
-            gate, an input of another rank or with unknown channels, or a channels-first data format.
+            gate, an input of another rank or with unknown channels, or a channels-first data
+            format.
 
     >>> tuple(BAM(ratio=4)(keras.ops.ones((1, 7, 7, 16))).shape)
     (1, 7, 7, 16)

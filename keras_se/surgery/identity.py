@@ -51,8 +51,8 @@ def _logit(layer, calls: int = 1) -> float:
     """The bias that makes the gate 1, where `calls` outputs of the last layer are added."""
     if layer.gate not in LOGIT_OF_ONE:
         raise ValueError(
-            f"gate={layer.gate!r} cannot start as the identity: it is 1 nowhere, or only where "
-            f"its slope is 0, so it would not train. Use one of {sorted(LOGIT_OF_ONE)}, or "
+            f"gate_function={layer.gate!r} cannot start as the identity: it is 1 nowhere, "
+            f"or only where its slope is 0, so it would not train. Use one of {sorted(LOGIT_OF_ONE)}, or "
             "start=None"
         )
     return LOGIT_OF_ONE[layer.gate] / calls
@@ -65,7 +65,7 @@ def _constant(layer, value: float) -> None:
         layer.bias.assign(ops.full_like(layer.bias, value))
     elif value:
         raise ValueError(
-            f"Without a bias the logits start at 0, not at {value}: use gate='sigmoid2'"
+            f"Without a bias the logits start at 0, not at {value}: use gate_function='sigmoid2'"
         )
 
 
@@ -110,8 +110,8 @@ def _scse(gate):
         logits = 0.0  # 1/2 and 1/2
     elif gate.combine == "add":
         raise ValueError(
-            f"combine='add' starts as the identity with gate='sigmoid', 1/2 from each part. "
-            f"Received: gate={gate.gate!r}"
+            f"combine='add' starts as the identity with gate_function='sigmoid', 1/2 from "
+            f"each part. Received: gate_function={gate.gate!r}"
         )
     else:
         logits = _logit(gate)
@@ -143,8 +143,8 @@ def _coord(gate):
 def _bam(gate):
     if gate.gate != "tanh":
         raise ValueError(
-            f"y = x (1 + gate) is the identity where the gate is 0, which gate='tanh' is with "
-            f"a slope. Received: gate={gate.gate!r}"
+            f"y = x (1 + gate) is the identity where the gate is 0, which gate_function='tanh' is "
+            f"with a slope. Received: gate_function={gate.gate!r}"
         )
     if gate.combine == "product":
         _constant(gate.channel[-1], 0.0)
@@ -164,8 +164,8 @@ STARTS = {
     "ese": Start("gate 2 sigmoid, W = 0 and b = 0", _ese, TWICE),
     "sse": Start("gate 2 sigmoid, W = 0 and b = 0", _sse, TWICE),
     "scse": Start(
-        "W2 = 0 and W = 0: sigmoid(0) + sigmoid(0) = 1; with combine='max' and gate='sigmoid2' "
-        "both parts are 1",
+        "W2 = 0 and W = 0: sigmoid(0) + sigmoid(0) = 1; with combine='max' and "
+        "gate_function='sigmoid2' both parts are 1",
         _scse,
     ),
     "ge": Start("gate 2 sigmoid, the last BatchNorm (theta) or W2 (theta+) = 0", _ge, TWICE),

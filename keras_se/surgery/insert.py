@@ -12,6 +12,8 @@ from .identity import identity_start
 from .places import Place, Where, find_places
 from .rebuild import Changes, copy_layer, copy_state, rebuild
 
+MIN_WIDTH = 8  # units of a reduced layer, where the user gives no ratio
+
 
 def insert(
     model: keras.Model,
@@ -19,6 +21,7 @@ def insert(
     after: Where = "residual",
     ratio: int | None = None,
     start: str | None = "identity",
+    gate_function: str | None = None,
     **gate_options,
 ) -> keras.Model:
     """Put attention into a model, which computes what it did before until it is trained.
@@ -37,10 +40,13 @@ def insert(
             returns True or False. A layer that is called several times gets one gate, which
             it shares in the same way.
         ratio: int, the gate's reduction r. None: the gate's own default, 16 for SE and
-            CBAM. Where the map has fewer channels than r, they are reduced to one.
+            CBAM, but never to fewer than 8 units: one ReLU unit alone is dead in half of
+            all draws, and so is its gate.
         start: "identity": the new model equals the old one (see `keras_se.surgery.STARTS`
             for how each gate does it) and the gates train from the first step. None: the
             gate's usual initialisation.
+        gate_function: the gate's own argument `gate`, such as "relu". None: the one that
+            `start` needs, without it the gate's default.
         **gate_options: further arguments of the gate.
 
     Returns:
@@ -66,7 +72,7 @@ def insert(
     check_choice("start", "none" if start is None else start, ("identity", "none"))
     begin = identity_start(gate) if start else None
     options = dict(begin.options) if begin else {}
-    options |= _checked_options(gate, ratio, gate_options)
+    options |= _checked_options(gate, ratio, gate_function, gate_options)
     places = find_places(model, after)
     names = _unique_names(model)
     gates, layers, following = {}, {}, {}
@@ -92,14 +98,18 @@ def insert(
     return result
 
 
-def _checked_options(gate, ratio, options) -> dict:
+def _checked_options(gate, ratio, function, options) -> dict:
     """The user's options; unknown ones are refused before any work is done."""
     known = {
         name
         for name, parameter in inspect.signature(GATES[gate].__init__).parameters.items()
         if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name != "self"
     }
-    given = options | ({} if ratio is None else {"ratio": check_count("ratio", ratio)})
+    given = dict(options)
+    if ratio is not None:
+        given["ratio"] = check_count("ratio", ratio)
+    if function is not None:
+        given["gate"] = function
     unknown = sorted(set(given) - known)
     if unknown:
         raise TypeError(
@@ -125,8 +135,8 @@ def _make(gate, options, channels, layer, name):
     kind = GATES[gate]
     parameters = inspect.signature(kind.__init__).parameters
     if "ratio" in parameters:
-        ratio = options.get("ratio", parameters["ratio"].default)
-        options = options | {"ratio": min(ratio, channels)}
+        widest = max(1, channels // MIN_WIDTH)
+        options = {"ratio": min(parameters["ratio"].default, widest)} | options
     dtype = layer.dtype_policy if isinstance(layer, keras.Layer) else None
     return kind(name=name, dtype=dtype, **options)
 

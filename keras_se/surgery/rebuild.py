@@ -1,4 +1,4 @@
-"""A copy of a functional model with some of its layers exchanged, left out or followed by others."""
+"""A copy of a functional model: layers exchanged, left out or followed by others."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,15 +54,12 @@ class _Rebuild:
         graph = graph_of(model)
         inputs = keras.tree.map_structure(_copy_input, graph._inputs_struct)
         tensors = {
-            id(old): new
-            for old, new in zip(graph.inputs, keras.tree.flatten(inputs), strict=True)
+            id(old): new for old, new in zip(graph.inputs, keras.tree.flatten(inputs), strict=True)
         }
         for node in nodes_in_order(model):
             if not node.is_input:
                 outputs = keras.tree.flatten(self.call(node, tensors, prefix))
-                tensors |= {
-                    id(old): new for old, new in zip(node.outputs, outputs, strict=True)
-                }
+                tensors |= {id(old): new for old, new in zip(node.outputs, outputs, strict=True)}
         outputs = keras.tree.map_structure(lambda t: tensors[id(t)], graph._outputs_struct)
         return _of_same_kind(model, inputs, outputs)
 
