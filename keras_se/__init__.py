@@ -30,7 +30,7 @@ def _is_command() -> bool:
 
 if TYPE_CHECKING or not _is_command():
     from . import applications, explain, layers, surgery, training
-    from .surgery import insert
+    from .surgery import insert, prune_gates, remove, replace
 
 __all__ = [
     "__version__",
@@ -38,6 +38,9 @@ __all__ = [
     "explain",
     "insert",
     "layers",
+    "prune_gates",
+    "remove",
+    "replace",
     "surgery",
     "training",
 ]

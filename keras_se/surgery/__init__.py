@@ -3,5 +3,17 @@
 from .identity import STARTS
 from .insert import insert
 from .places import PRESETS
+from .prune import GateFinding, PruneReport, prune_gates
+from .remove import remove
+from .replace import replace
 
-__all__ = ["PRESETS", "STARTS", "insert"]
+__all__ = [
+    "PRESETS",
+    "STARTS",
+    "GateFinding",
+    "PruneReport",
+    "insert",
+    "prune_gates",
+    "remove",
+    "replace",
+]

@@ -52,8 +52,8 @@ def _logit(layer, calls: int = 1) -> float:
     if layer.gate not in LOGIT_OF_ONE:
         raise ValueError(
             f"gate_function={layer.gate!r} cannot start as the identity: it is 1 nowhere, "
-            f"or only where its slope is 0, so it would not train. Use one of {sorted(LOGIT_OF_ONE)}, or "
-            "start=None"
+            f"or only where its slope is 0, so it would not train. Use one of "
+            f"{sorted(LOGIT_OF_ONE)}, or start=None"
         )
     return LOGIT_OF_ONE[layer.gate] / calls
 
