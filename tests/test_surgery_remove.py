@@ -173,7 +173,8 @@ def test_prune_measures_every_gate_or_says_why_not(gate):
     options = {"extent": 2} if gate == "ge" else {}
     model = keras_se.insert(sequence(conv("conv")), gate, after="conv", start=None, **options)
     for weight in gates_of(model)[0].weights:
-        weight.assign(random.uniform(0.2, 1, weight.shape))
+        positive = weight.name in ("gamma", "moving_variance")
+        weight.assign(random.uniform(0.2 if positive else -0.5, 0.5, weight.shape))
     _, report = keras_se.prune_gates(model, IMAGES, threshold=0)
     [finding] = report.gates
     assert not finding.pruned

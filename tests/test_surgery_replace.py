@@ -63,7 +63,8 @@ def test_the_new_layer_starts_as_the_old_one_in_training_too(case, training):
     expected = ops.convert_to_numpy(model(IMAGES, training=training))
     found = ops.convert_to_numpy(changed(IMAGES, training=training))
     assert np.abs(expected).max() > 0.5
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    # In training our BatchNorm reads mean and variance in one pass, Keras' in two.
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-5 if training else 1e-6)
 
 
 @pytest.mark.parametrize("branches", [2, 3])

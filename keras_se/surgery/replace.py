@@ -93,6 +93,10 @@ class _Triple:
 
     def layer(self, options) -> SelectiveKernelConv2D:
         conv, norm = self.conv.operation, self.norm.operation
+        defaults = {
+            "kernel_regularizer": conv.kernel_regularizer,
+            "ratio": min(16, conv.filters),  # the reduced width is at least min_width anyway
+        }
         return SelectiveKernelConv2D(
             conv.filters,
             groups=conv.groups,
@@ -103,7 +107,7 @@ class _Triple:
             momentum=norm.momentum,
             name=conv.name,
             dtype=conv.dtype_policy,
-            **{"kernel_regularizer": conv.kernel_regularizer} | options,
+            **defaults | options,
         )
 
 
