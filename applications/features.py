@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from ..graph import cuts, nodes_in_order
+from ..graph import cuts, graph_of, is_model, nodes_in_order
 from .image_model import ImageModel
 
 # Layers whose output is no feature of its own.
@@ -66,22 +66,31 @@ def ends_by_level(model: keras.Model) -> dict:
         model: any functional or Sequential model.
     """
     ends = {}
-    strides: dict[int, float] = {}
+    strides = _strides(model)
     narrow = {id(node) for node in cuts(model)}
     for node in nodes_in_order(model):
-        before = max((strides[id(t)] for t in node.input_tensors), default=1)
-        stride = before * _stride(node.operation)
-        strides |= {id(t): stride for t in node.output_tensors}
         is_map = len(node.output_tensors[0].shape) == 4
         if id(node) in narrow and is_map and not isinstance(node.operation, PASSING):
-            level = math.log2(stride)
+            level = math.log2(strides[id(node.output_tensors[0])])
             if level == int(level):
                 ends[int(level)] = node
     return ends
 
 
-def _stride(operation) -> int:
+def _strides(model) -> dict[int, float]:
+    """{id of a tensor: by how much it is smaller than the input}."""
+    strides: dict[int, float] = {}
+    for node in nodes_in_order(model):
+        before = max((strides[id(t)] for t in node.input_tensors), default=1)
+        stride = before * _stride(node.operation)
+        strides |= {id(t): stride for t in node.output_tensors}
+    return strides
+
+
+def _stride(operation) -> float:
     """By how much a layer shrinks a feature map."""
+    if is_model(operation):
+        return _strides(operation)[id(graph_of(operation).outputs[0])]
     strides = getattr(operation, "strides", 1)
     strides = strides[0] if isinstance(strides, tuple | list) else strides
     if isinstance(operation, keras.layers.UpSampling2D):

@@ -5,11 +5,18 @@ import os
 import sys
 
 from .._version import __version__
-from . import compare, convert, demo, inspect, models
+from . import compare, convert, demo, explain, inspect, models
 from ._command import make_parser
 from ._native_logs import silenced
 
-COMMANDS = (demo.COMMAND, convert.COMMAND, compare.COMMAND, inspect.COMMAND, models.COMMAND)
+COMMANDS = (
+    demo.COMMAND,
+    convert.COMMAND,
+    compare.COMMAND,
+    inspect.COMMAND,
+    explain.COMMAND,
+    models.COMMAND,
+)
 
 OK, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 2, 130, 141  # the last two as a shell reports them
 LONGEST_MESSAGE = 600  # characters

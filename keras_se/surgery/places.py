@@ -100,12 +100,18 @@ def _check_names(names, places, argument) -> None:
 
 
 def _by_preset(model, name):
-    """The places in a model and in the models inside it, each model once."""
+    """The places in a model and in the models inside it, each model once.
+
+    Resolutions are those of the outermost model that has any.
+    """
     seen, waiting = set(), deque([("", model)])
     while waiting:
         prefix, part = waiting.popleft()
-        for node in PRESETS[name](part):
+        nodes = PRESETS[name](part)
+        for node in nodes:
             yield Place(f"{prefix}{node.operation.name}", part, node)
+        if nodes and name == "stage":
+            continue
         for node in nodes_in_order(part):
             inner = node.operation
             if is_model(inner) and id(inner) not in seen:

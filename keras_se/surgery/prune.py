@@ -122,7 +122,7 @@ def prune_gates(
     gates = find_gates(model)
     if not gates:
         raise ValueError(f"Model '{model.name}' has no gates of keras_se.layers.GATES")
-    reasons = {found: _unprunable(found) for found in gates}
+    reasons = {found: unprunable(found) for found in gates}
     measured = record(model, [f for f in gates if reasons[f] is None], images, batch_size)
     constants = {
         found: Constant(statistics.mean, np.zeros_like(statistics.mean))
@@ -136,7 +136,7 @@ def prune_gates(
     return pruned, _report(model, pruned, findings, images, batch_size, count)
 
 
-def _unprunable(found: FoundGate) -> str | None:
+def unprunable(found: FoundGate) -> str | None:
     """Why a gate has no values that a constant could stand for."""
     try:
         values(found.gate, ops.ones((1, 9, 9, found.channels), found.gate.compute_dtype))
