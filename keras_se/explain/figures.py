@@ -144,7 +144,7 @@ def overlays(
     grid = np.reshape(np.array(axes, dtype=object), (len(pictures), -1))
     for row, picture in enumerate(pictures):
         shown = picture if picture.shape[-1] == 3 else picture[..., 0]
-        for column, axis in enumerate(grid[row]):
+        for axis in grid[row]:
             axis.set(xticks=[], yticks=[])
             axis.imshow(shown, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0))
         for axis, (name, array) in zip(grid[row, 1:], maps.items(), strict=True):
