@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from ..graph import cuts, graph_of, is_model, nodes_in_order
 from .image_model import ImageModel
 
 # Layers whose output is no feature of its own.
@@ -55,36 +56,41 @@ def _maps_by_level(model) -> dict[int, keras.KerasTensor]:
             "`features` needs a functional model with one image input. "
             f"Received: model={model.name!r} of type {type(model).__name__}"
         )
-    nodes = _nodes_in_order(model)
-    position = {id(t): i for i, node in enumerate(nodes) for t in node.output_tensors}
-    reach = 0  # the furthest node that reads what was computed so far
-    readers = [0] * len(nodes)
-    for i, node in enumerate(nodes):
-        for tensor in node.input_tensors:
-            readers[position[id(tensor)]] = max(readers[position[id(tensor)]], i)
+    return {level: node.output_tensors[0] for level, node in ends_by_level(model).items()}
+
+
+def ends_by_level(model: keras.Model) -> dict:
+    """The call that makes the last feature map of each stride 2^level.
+
+    Args:
+        model: any functional or Sequential model.
+    """
+    ends = {}
+    strides = _strides(model)
+    narrow = {id(node) for node in cuts(model)}
+    for node in nodes_in_order(model):
+        is_map = len(node.output_tensors[0].shape) == 4
+        if id(node) in narrow and is_map and not isinstance(node.operation, PASSING):
+            level = math.log2(strides[id(node.output_tensors[0])])
+            if level == int(level):
+                ends[int(level)] = node
+    return ends
+
+
+def _strides(model) -> dict[int, float]:
+    """{id of a tensor: by how much it is smaller than the input}."""
     strides: dict[int, float] = {}
-    maps = {}
-    for i, node in enumerate(nodes):
-        tensor = node.output_tensors[0]
-        before = max((strides[position[id(t)]] for t in node.input_tensors), default=1)
-        strides[i] = before * _stride(node.operation)
-        level = math.log2(strides[i])
-        is_cut = reach <= i and len(node.output_tensors) == 1
-        reach = max(reach, readers[i])
-        is_map = len(tensor.shape) == 4 and not isinstance(node.operation, PASSING)
-        if is_cut and is_map and level == int(level):
-            maps[int(level)] = tensor
-    return maps
+    for node in nodes_in_order(model):
+        before = max((strides[id(t)] for t in node.input_tensors), default=1)
+        stride = before * _stride(node.operation)
+        strides |= {id(t): stride for t in node.output_tensors}
+    return strides
 
 
-def _nodes_in_order(model):
-    """The calls of the model's layers, each after what it reads."""
-    depths = sorted(model._nodes_by_depth, reverse=True)
-    return [node for depth in depths for node in model._nodes_by_depth[depth]]
-
-
-def _stride(operation) -> int:
+def _stride(operation) -> float:
     """By how much a layer shrinks a feature map."""
+    if is_model(operation):
+        return _strides(operation)[id(graph_of(operation).outputs[0])]
     strides = getattr(operation, "strides", 1)
     strides = strides[0] if isinstance(strides, tuple | list) else strides
     if isinstance(operation, keras.layers.UpSampling2D):

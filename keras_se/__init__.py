@@ -29,6 +29,18 @@ def _is_command() -> bool:
 
 
 if TYPE_CHECKING or not _is_command():
-    from . import applications, explain, layers, training
+    from . import applications, explain, layers, surgery, training
+    from .surgery import insert, prune_gates, remove, replace
 
-__all__ = ["__version__", "applications", "explain", "layers", "training"]
+__all__ = [
+    "__version__",
+    "applications",
+    "explain",
+    "insert",
+    "layers",
+    "prune_gates",
+    "remove",
+    "replace",
+    "surgery",
+    "training",
+]

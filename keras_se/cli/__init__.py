@@ -5,13 +5,23 @@ import os
 import sys
 
 from .._version import __version__
-from . import compare, convert, demo, evaluate, inspect, models, onnx_command, train
+from . import compare, convert, demo, evaluate, explain, inspect, models, onnx_command, train
 from ._command import make_parser
 from ._native_logs import silenced
 
 COMMANDS = tuple(
     module.COMMAND
-    for module in (demo, train, convert, compare, inspect, onnx_command, evaluate, models)
+    for module in (
+        demo,
+        train,
+        evaluate,
+        explain,
+        convert,
+        compare,
+        inspect,
+        onnx_command,
+        models,
+    )
 )
 
 OK, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 2, 130, 141  # the last two as a shell reports them

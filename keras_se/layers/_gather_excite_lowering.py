@@ -5,6 +5,7 @@ import numpy as np
 
 from ..lowering import add_layer, lower_layer
 from ._pointwise import lower_pointwise, pointwise
+from .gate_functions import lower_gate
 
 
 def lower_gather_excite(layer, inputs, name: str):
@@ -20,7 +21,7 @@ def lower_gather_excite(layer, inputs, name: str):
         z = _primitive(keras.layers.ReLU, f"{name}_act")(z)
         z = lower_pointwise(layer.reduce, z, f"{name}_reduce")
         z = lower_pointwise(layer.expand, z, f"{name}_expand")
-    gates = _primitive(keras.layers.Activation, f"{name}_gate", activation="sigmoid")(z)
+    gates = lower_gate(layer.gate, z, name)
     if layer.extent:
         gates = _interpolate(gates, (height, width), name)
     return _primitive(keras.layers.Multiply, name)([inputs, gates])

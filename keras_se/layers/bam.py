@@ -17,6 +17,7 @@ from ._common import (
     mean,
     reduced_width,
 )
+from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
 COMBINATIONS = {
     "sum": (ops.add, keras.layers.Add),
@@ -26,11 +27,11 @@ COMBINATIONS = {
 
 @keras.saving.register_keras_serializable("keras_se")
 class BAM(keras.layers.Layer):
-    """A channel branch and a spatial branch, joined before the sigmoid (equations 1-4).
+    """A channel branch and a spatial branch, joined before the gate function (equations 1-4).
 
         Mc = BN(W1 relu(BN(W0 mean over h, w of x)))  W0: (c, c/r), W1: (c/r, c)
         Ms = BN(f1x1(f3x3(f3x3(f1x1(x)))))            c -> c/r -> c/r -> c/r -> 1 channels
-        y = x * (1 + sigmoid(Mc + Ms))                Mc: (b, 1, 1, c), Ms: (b, h, w, 1)
+        y = x * (1 + gate(Mc + Ms))                   Mc: (b, 1, 1, c), Ms: (b, h, w, 1)
 
     f is a convolution, all but the last followed by BN and ReLU; the 3x3 ones are dilated.
     The authors' code multiplies the branches and leaves out the BN that ends each:
@@ -40,6 +41,8 @@ class BAM(keras.layers.Layer):
         ratio: int, r of the paper.
         dilation: int, d of the paper, of the 3x3 convolutions.
         combine: "sum" or "product" of the two branches.
+        gate: name of the gate function; the paper's is "sigmoid". With "tanh" a zero last
+            layer makes the whole an identity.
         epsilon: float, BatchNorm's.
         momentum: float, BatchNorm's.
         kernel_initializer: initializer of all kernels.
@@ -54,8 +57,9 @@ class BAM(keras.layers.Layer):
         A tensor of the shape and dtype of `inputs`.
 
     Raises:
-        ValueError: for ratio < 1 or > channels, dilation < 1, another combination, an
-            input of another rank or with unknown channels, or a channels-first data format.
+        ValueError: for ratio < 1 or > channels, dilation < 1, another combination or
+            gate, an input of another rank or with unknown channels, or a channels-first data
+            format.
 
     >>> tuple(BAM(ratio=4)(keras.ops.ones((1, 7, 7, 16))).shape)
     (1, 7, 7, 16)
@@ -66,6 +70,7 @@ class BAM(keras.layers.Layer):
         ratio: int = 16,
         dilation: int = 4,
         combine: str = "sum",
+        gate: str = "sigmoid",
         epsilon: float = 1e-5,
         momentum: float = 0.9,
         kernel_initializer="he_normal",
@@ -78,6 +83,7 @@ class BAM(keras.layers.Layer):
         self.ratio = check_count("ratio", ratio)
         self.dilation = check_count("dilation", dilation)
         self.combine = check_choice("combine", combine, COMBINATIONS)
+        self.gate = check_gate(gate)
         self.epsilon = epsilon
         self.momentum = momentum
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -127,7 +133,7 @@ class BAM(keras.layers.Layer):
         return norm
 
     def attend(self, inputs, training=None):
-        """M of the paper: (batch, height, width, channels), in [0, 1]."""
+        """M of the paper: (batch, height, width, channels), in [0, 1] for a sigmoid."""
         logits = []
         branches = (mean(inputs, (1, 2), keepdims=True), self.channel), (inputs, self.spatial)
         for x, branch in branches:
@@ -135,7 +141,7 @@ class BAM(keras.layers.Layer):
                 is_norm = isinstance(layer, keras.layers.BatchNormalization)
                 x = layer(x, training=training) if is_norm else layer(x)
             logits.append(x)
-        return ops.sigmoid(COMBINATIONS[self.combine][0](*logits))
+        return GATE_FUNCTIONS[self.gate].function(COMBINATIONS[self.combine][0](*logits))
 
     def call(self, inputs, training=None):
         return inputs + inputs * self.attend(inputs, training)
@@ -144,7 +150,7 @@ class BAM(keras.layers.Layer):
         return input_shape
 
     def lower(self, inputs, name):
-        """The layers of both branches, then y = x + x * sigmoid(...)."""
+        """The layers of both branches, then y = x + x * gate(...)."""
 
         def layer(kind, suffix, *args, **kwargs):
             return kind(*args, name=f"{name}{suffix}", dtype="float32", **kwargs)
@@ -156,7 +162,7 @@ class BAM(keras.layers.Layer):
                 x = lower_layer(part, x, f"{name}_{part.name}")
             logits.append(x)
         total = layer(COMBINATIONS[self.combine][1], "_logits")(logits)
-        gates = layer(keras.layers.Activation, "_gate", "sigmoid")(total)
+        gates = lower_gate(self.gate, total, name)
         gated = layer(keras.layers.Multiply, "_gated")([inputs, gates])
         return layer(keras.layers.Add, "")([inputs, gated])
 
@@ -165,6 +171,7 @@ class BAM(keras.layers.Layer):
             "ratio": self.ratio,
             "dilation": self.dilation,
             "combine": self.combine,
+            "gate": self.gate,
             "epsilon": self.epsilon,
             "momentum": self.momentum,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),

@@ -17,6 +17,7 @@ from ._common import (
     reduced_width,
 )
 from ._gather_excite_lowering import lower_gather_excite
+from .gate_functions import GATE_FUNCTIONS, check_gate
 
 VARIANTS = ("theta-", "theta", "theta+")
 EXTENTS = (0, 2, 4, 8)
@@ -27,7 +28,7 @@ class GatherExcite(keras.layers.Layer):
     """Gates from each pixel's surroundings of extent e (section 2).
 
         z = gather(x)                       z: (b, ceil(h / e), ceil(w / e), c)
-        y = x * interpolate(sigmoid(z))     to the nearest of the ceil(h / e) rows
+        y = x * interpolate(gate(z))        to the nearest of the ceil(h / e) rows
 
     "theta-" gathers the mean of the (2e - 1)x(2e - 1) pixels around every e-th pixel,
     without parameters; pixels outside the image do not count. "theta" gathers by log2(e)
@@ -40,6 +41,7 @@ class GatherExcite(keras.layers.Layer):
         extent: int, e of the paper: 2, 4, 8, or 0 for the whole map.
         variant: "theta-", "theta" or "theta+".
         ratio: int, r of squeeze and excitation, for "theta+".
+        gate: name of the gate function; the paper's is "sigmoid".
         epsilon: float, BatchNorm's.
         momentum: float, BatchNorm's.
         kernel_initializer: initializer of all kernels.
@@ -53,7 +55,7 @@ class GatherExcite(keras.layers.Layer):
         A tensor of the shape and dtype of `inputs`.
 
     Raises:
-        ValueError: for another extent or variant, ratio < 1 or > channels, extent 0 with
+        ValueError: for another extent, variant or gate, ratio < 1 or > channels, extent 0 with
             parameters and an unknown image size, an input of another rank or with
             unknown channels, or a channels-first data format.
 
@@ -66,6 +68,7 @@ class GatherExcite(keras.layers.Layer):
         extent: int = 8,
         variant: str = "theta",
         ratio: int = 16,
+        gate: str = "sigmoid",
         epsilon: float = 1e-5,
         momentum: float = 0.9,
         kernel_initializer="he_normal",
@@ -77,6 +80,7 @@ class GatherExcite(keras.layers.Layer):
         self.extent = check_choice("extent", extent, EXTENTS)
         self.variant = check_choice("variant", variant, VARIANTS)
         self.ratio = check_count("ratio", ratio)
+        self.gate = check_gate(gate)
         self.epsilon = epsilon
         self.momentum = momentum
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -140,7 +144,7 @@ class GatherExcite(keras.layers.Layer):
 
     def attend(self, inputs, training=None):
         """Gates of a feature map: of its shape, or (batch, 1, 1, channels) for extent 0."""
-        gates = ops.sigmoid(self.gather(inputs, training))
+        gates = GATE_FUNCTIONS[self.gate].function(self.gather(inputs, training))
         if self.extent == 0:
             return gates
         for axis in (1, 2):
@@ -163,6 +167,7 @@ class GatherExcite(keras.layers.Layer):
             "extent": self.extent,
             "variant": self.variant,
             "ratio": self.ratio,
+            "gate": self.gate,
             "epsilon": self.epsilon,
             "momentum": self.momentum,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),

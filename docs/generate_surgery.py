@@ -1,0 +1,108 @@
+"""Write docs/surgery.md: which preset of `keras_se.insert` fits which model.
+
+    python docs/generate_surgery.py
+
+Every network of keras.applications is built without weights at a small input size. On two
+CPU cores about five minutes; 6 GB of memory for the largest.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+
+from keras_se.surgery import STARTS
+from keras_se.surgery.places import find_places
+
+PAGE = Path(__file__).with_name("surgery.md")
+SIZES = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}  # else 32 pixels
+
+INTRODUCTION = """\
+# Attention for models that have none
+
+`keras_se.insert(model, gate, after=...)` returns a copy of any functional Keras model with
+attention at the chosen places. It computes what the model computed, and trains from there.
+
+```python
+import keras, keras_se
+
+model = keras.applications.MobileNetV2()
+model = keras_se.insert(model, "se", after="depthwise")
+```
+
+`after` is a layer's name or path, a list of them, a compiled regular expression, a function of
+a layer, or a preset:
+
+- `"residual"`: the residual branch before each addition of a residual block;
+- `"stage"`: the last feature map of each resolution, from which all that follows is computed;
+- `"depthwise"`: each depthwise convolution with its normalisation and activation.
+
+`keras_se.replace` turns 3x3 convolutions into selective kernels, `keras_se.remove` takes
+constant gates out and folds them, `keras_se.prune_gates` does so with gates that hardly vary
+over your pictures, and reports what was saved and lost.
+"""
+
+STARTS_HEAD = """
+## How each gate starts as the identity
+
+The last layer's kernel is zero, so the gate is a constant; the gate function takes the value 1
+with a slope, so the last layer has a gradient at the first step and all layers from the second.
+
+| Gate | Construction |
+| --- | --- |
+"""
+
+TABLE_HEAD = """
+## Which preset fits which model
+
+The number of places in the networks of `keras.applications`; 0: the preset does not fit.
+
+| Model | residual | stage | depthwise |
+| --- | ---: | ---: | ---: |
+"""
+
+
+def networks() -> list[str]:
+    """The constructors of keras.applications, by name."""
+    found = vars(keras.applications)
+    return sorted(name for name in found if name[0].isupper() and callable(found[name]))
+
+
+def build(name: str) -> keras.Model:
+    """A network without classifier and weights, for small pictures."""
+    size = SIZES.get(name, 32)
+    constructor = getattr(keras.applications, name)
+    return constructor(weights=None, include_top=False, input_shape=(size, size, 3))
+
+
+def count(model: keras.Model, preset: str) -> int:
+    """At how many places a preset puts gates."""
+    try:
+        return len(find_places(model, preset))
+    except ValueError:
+        return 0
+
+
+def row(name: str) -> str:
+    model = build(name)
+    counts = [count(model, preset) for preset in ("residual", "stage", "depthwise")]
+    keras.backend.clear_session()
+    return f"| {name} | {counts[0]} | {counts[1]} | {counts[2]} |"
+
+
+def introduction() -> str:
+    """Everything before the table of models."""
+    starts = "\n".join(f"| `{name}` | {start.how} |" for name, start in STARTS.items())
+    return f"{INTRODUCTION}{STARTS_HEAD}{starts}\n{TABLE_HEAD}"
+
+
+def main() -> None:
+    rows = []
+    for name in networks():
+        rows.append(row(name))
+        print(rows[-1], file=sys.stderr)
+    PAGE.write_text(introduction() + "\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""All figures that a model has, for a folder of pictures."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..surgery.remove import find_gates
+from . import figures
+from .gates import gates
+from .grad_cam import grad_cam
+from .selective_kernels import SCALES, attention_by_scale, branch_weights
+from .sensitivity import Sensitivity, sensitivity
+from .spatial import spatial_maps
+
+MOST_MAPS = 4  # spatial gates in a figure: the last of as many resolutions
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `explain_folder` wrote.
+
+    Attributes:
+        files: the figures' paths.
+        images: number of pictures.
+        sensitivity: accuracy by stage; None without classes or gates.
+    """
+
+    files: tuple[str, ...]
+    images: int
+    sensitivity: Sensitivity | None
+
+    def to_dict(self) -> dict:
+        """Strings and numbers only, for JSON."""
+        return asdict(self)
+
+    def __str__(self):
+        table = "" if self.sensitivity is None else f"\n{self.sensitivity}"
+        return "\n".join(self.files) + table
+
+
+def explain_folder(
+    model: keras.Model,
+    directory: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    preprocess: Callable | None = None,
+    shown: int = 4,
+    overwrite: bool = False,
+) -> Explanation:
+    """Draw what the attention of a model does on pictures.
+
+    Args:
+        model: classifier with one image input of a fixed size.
+        directory: PNG and JPEG pictures, directly in it or in one folder per class.
+        output: folder for the figures; it is made.
+        preprocess: from raw pixels in [0, 255] to what the model takes; None: nothing.
+        shown: pictures under maps.
+        overwrite: whether to replace figures that exist.
+
+    Returns:
+        An `Explanation` with the paths of the figures.
+
+    Raises:
+        FileExistsError: if a figure exists and `overwrite` is False.
+        ValueError: if there are no pictures, or the model's input has no fixed size.
+    """
+    from ..tflite.images import load_images
+    from ..tflite.source import image_shape
+
+    loaded = load_images(directory, image_shape(model, None), raw_pixels=preprocess is not None)
+    pixels = np.asarray(loaded.pixels, "float32")
+    images = pixels if preprocess is None else np.asarray(preprocess(pixels), "float32")
+    names, result = loaded.class_names, None
+    drawn = {}
+    recorded = gates(model, images)
+    if recorded:
+        drawn["excitations"] = figures.excitations(recorded, loaded.labels, names)
+    if branch_weights(model, images[:1]):
+        drawn["kernels"] = figures.kernel_choice(attention_by_scale(model, images), SCALES)
+    some = np.linspace(0, len(images) - 1, min(shown, len(images))).astype(int)
+    titles = None if names is None else [names[loaded.labels[i]] for i in some]
+    maps = _last_by_size(spatial_maps(model, images[some]))
+    if maps:
+        drawn["spatial"] = figures.overlays(pixels[some], maps, titles, "spatial gate")
+    if len(model.output_shape) == 2:
+        cam = {"Grad-CAM": grad_cam(model, images[some])}
+        drawn["grad_cam"] = figures.overlays(pixels[some], cam, titles, "share of the highest")
+    if loaded.labels is not None and find_gates(model):
+        result = sensitivity(model, images, loaded.labels)
+        drawn["sensitivity"] = figures.sensitivity_bars(result)
+    return Explanation(_save(drawn, Path(output), overwrite), len(images), result)
+
+
+def _last_by_size(maps) -> dict:
+    """The last map of each resolution; of the last resolutions if there are many."""
+    by_size = {array.shape[1:]: (path, array) for path, array in maps.items()}
+    return dict(list(by_size.values())[-MOST_MAPS:])
+
+
+def _save(drawn, folder, overwrite) -> tuple[str, ...]:
+    paths = [folder / f"{name}.png" for name in drawn]
+    existing = [str(path) for path in paths if path.exists()]
+    if existing and not overwrite:
+        raise FileExistsError(f"{', '.join(existing)} exists; pass --overwrite to replace it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, figure in zip(paths, drawn.values(), strict=True):
+        figure.savefig(path)
+    return tuple(map(str, paths))

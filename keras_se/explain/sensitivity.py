@@ -1,0 +1,120 @@
+"""Where attention earns its cost: accuracy with the gates of one stage at their mean."""
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..surgery.gate_values import Constant
+from ..surgery.prune import unprunable
+from ..surgery.record import batches, record
+from ..surgery.remove import find_gates, take_out
+from .gates import _stage
+
+
+@dataclass(frozen=True)
+class StageSensitivity:
+    """What the gates of one stage are worth.
+
+    Attributes:
+        stage: "stage 2" by the layers' names, else the size of their feature map, "14x14".
+        gates: how many gates it has.
+        parameters: trainable parameters of these gates.
+        accuracy: part of the pictures classified correctly, in [0, 1], with these gates
+            replaced by their mean over the pictures.
+        drop: accuracy of the whole model minus this one; what the gates earn.
+    """
+
+    stage: str
+    gates: int
+    parameters: int
+    accuracy: float
+    drop: float
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What `sensitivity` found.
+
+    Attributes:
+        accuracy: part of the pictures that the model itself classifies correctly.
+        images: number of pictures.
+        stages: one row for each stage, in the order of the graph.
+        left_out: gates that are no product with their input, or sit where no constant can
+            replace them.
+    """
+
+    accuracy: float
+    images: int
+    stages: tuple[StageSensitivity, ...]
+    left_out: tuple[str, ...]
+
+    def __str__(self):
+        head = ("gates at their mean", "gates", "parameters", "accuracy", "drop")
+        rows = [head, ("none", "", "", f"{self.accuracy:.2%}", "")]
+        rows += [
+            (row.stage, row.gates, f"{row.parameters:,}", f"{row.accuracy:.2%}", f"{row.drop:+.2%}")
+            for row in self.stages
+        ]
+        return "\n".join(f"{a:20} {b:>5} {c:>10} {d:>8} {e:>8}" for a, b, c, d, e in rows)
+
+
+def sensitivity(model: keras.Model, images, labels, batch_size: int = 32) -> Sensitivity:
+    """Measure the accuracy with the gates of one stage after the other at their mean.
+
+    A stage whose gates can be replaced by constants without loss does not need them
+    (`keras_se.prune_gates` takes them out).
+
+    Args:
+        model: functional or Sequential classifier with gates of `keras_se.layers.GATES`.
+        images: array (n, height, width, channels), as `model.predict` takes them.
+        labels: integers (n,), the classes.
+        batch_size: int, pictures at a time.
+
+    Returns:
+        A frozen `Sensitivity`; `print` shows it as a table.
+
+    Raises:
+        ValueError: for a model without gates, or not one label for each picture.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (len(images),) or not len(labels):
+        raise ValueError(
+            f"`labels` must be {len(images)} integers, one per image. "
+            f"Received: labels of shape {labels.shape}"
+        )
+    gates = find_gates(model)
+    if not gates:
+        raise ValueError(f"Model '{model.name}' has no gates of keras_se.layers.GATES")
+    left_out = tuple(found.path for found in gates if unprunable(found))
+    gates = [found for found in gates if found.path not in left_out]
+    statistics = record(model, gates, images, batch_size)
+    stages: dict[str, list] = {}
+    for found in gates:
+        stages.setdefault(stage_of(found), []).append(found)
+    whole = _accuracy(model, images, labels, batch_size)
+    rows = []
+    for stage, members in stages.items():
+        means = {f: statistics[f].mean for f in members}
+        constants = {f: Constant(mean, np.zeros_like(mean)) for f, mean in means.items()}
+        accuracy = _accuracy(take_out(model, constants)[0], images, labels, batch_size)
+        count = sum(math.prod(w.shape) for f in members for w in f.gate.trainable_weights)
+        rows.append(StageSensitivity(stage, len(members), count, accuracy, whole - accuracy))
+    return Sensitivity(whole, len(labels), tuple(rows), left_out)
+
+
+def stage_of(found) -> str:
+    """Which stage a gate belongs to: by its name, else by the size of its feature map."""
+    stage = _stage(found.path)
+    if stage is not None:
+        return f"stage {stage}"
+    return "x".join(str(size) for size in found.nodes[0].input_tensors[0].shape[1:3])
+
+
+def _accuracy(model, images, labels, batch_size) -> float:
+    outputs = [
+        ops.convert_to_numpy(model(batch, training=False)) for batch in batches(images, batch_size)
+    ]
+    return float(np.mean(np.concatenate(outputs).argmax(axis=-1) == labels))

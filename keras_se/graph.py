@@ -1,0 +1,80 @@
+"""The graph of a functional model: its calls in order, who reads what, and where it narrows."""
+
+from collections import defaultdict
+
+import keras
+
+
+def graph_of(model) -> keras.Model:
+    """The functional model itself, or the one inside a Sequential model.
+
+    Raises:
+        ValueError: for a model without a graph: subclassed, or not yet built.
+    """
+    # Keras keeps the graph of a Sequential model in this private attribute.
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    if not isinstance(graph, keras.Function):
+        reason = (
+            "has no input yet: call it or give it a keras.Input"
+            if isinstance(model, keras.Sequential)
+            else "is subclassed: its graph is hidden in Python code"
+        )
+        raise ValueError(
+            f"A functional or Sequential Keras model is needed. Received: "
+            f"{model.name!r} of type {type(model).__name__}, which {reason}"
+        )
+    return graph
+
+
+def is_model(operation) -> bool:
+    """Whether a layer is a model with a graph of its own."""
+    return isinstance(operation, (keras.Function, keras.Sequential))
+
+
+def nodes_in_order(model) -> list:
+    """The calls of the model's layers, each after what it reads."""
+    nodes_by_depth = graph_of(model)._nodes_by_depth  # private, as in keras.models.clone_model
+    depths = sorted(nodes_by_depth, reverse=True)
+    return [node for depth in depths for node in nodes_by_depth[depth]]
+
+
+def walk(model, prefix: str = ""):
+    """Yield (path, model, node) for every call of a layer, nested models after their own call.
+
+    The path is the names of the models on the way and of the layer: "backbone/conv1". The
+    calls inside a model that is called several times come once.
+    """
+    seen = set()
+    for node in nodes_in_order(model):
+        path = f"{prefix}{node.operation.name}"
+        yield path, model, node
+        if is_model(node.operation) and id(node.operation) not in seen:
+            seen.add(id(node.operation))
+            yield from walk(node.operation, f"{path}/")
+
+
+def readers(model) -> dict[int, list]:
+    """{id of a tensor: the nodes that read it}; the model's own outputs are read by None."""
+    found = defaultdict(list)
+    for node in nodes_in_order(model):
+        for tensor in node.input_tensors:
+            found[id(tensor)].append(node)
+    for tensor in graph_of(model).outputs:
+        found[id(tensor)].append(None)
+    return found
+
+
+def cuts(model) -> list:
+    """The nodes, in order, from whose one output all that follows is computed."""
+    nodes = nodes_in_order(model)
+    position = {id(t): i for i, node in enumerate(nodes) for t in node.output_tensors}
+    last_reader = [0] * len(nodes)
+    for i, node in enumerate(nodes):
+        for tensor in node.input_tensors:
+            last_reader[position[id(tensor)]] = i
+    found, reach = [], 0  # reach: the furthest node that reads what was computed so far
+    for i, node in enumerate(nodes):
+        if reach <= i and len(node.output_tensors) == 1:
+            found.append(node)
+        reach = max(reach, last_reader[i])
+    return found

@@ -1,0 +1,19 @@
+"""Attention put into, changed in and taken out of functional Keras models."""
+
+from .identity import STARTS
+from .insert import insert
+from .places import PRESETS
+from .prune import GateFinding, PruneReport, prune_gates
+from .remove import remove
+from .replace import replace
+
+__all__ = [
+    "PRESETS",
+    "STARTS",
+    "GateFinding",
+    "PruneReport",
+    "insert",
+    "prune_gates",
+    "remove",
+    "replace",
+]

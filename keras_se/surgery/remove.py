@@ -1,0 +1,171 @@
+"""Constant gates taken out of a model, and folded into its weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from ..graph import is_model, nodes_in_order
+from ..layers import ResidualTail
+from .fold import Fold, find_fold, rescaling, scale_norm
+from .gate_values import GATE_LAYERS, Constant, constant
+from .places import Where, find_places
+from .rebuild import Changes, copy_layer, copy_state, rebuild
+
+
+@dataclass(frozen=True, eq=False)
+class FoundGate:
+    """A gate in a model.
+
+    Attributes:
+        path: names of the models on the way and of the layer; "tail/gate" in a tail.
+        model: the model that calls it.
+        nodes: its calls, or those of the `ResidualTail` around it.
+        gate: the gate layer.
+        tail: the `ResidualTail` around it, or None.
+    """
+
+    path: str
+    model: keras.Model
+    nodes: tuple
+    gate: keras.Layer
+    tail: ResidualTail | None
+
+    @property
+    def host(self) -> keras.Layer:
+        """The layer that the model calls."""
+        return self.tail or self.gate
+
+    @property
+    def channels(self) -> int:
+        return self.nodes[0].input_tensors[0].shape[-1]
+
+
+def find_gates(model: keras.Model) -> list[FoundGate]:
+    """The layers of `GATES` in a model and the models inside it, with their calls."""
+    return list(_find_gates(model, "", set()))
+
+
+def _find_gates(model, prefix, seen):
+    nodes = nodes_in_order(model)
+    for node in nodes:
+        layer = node.operation
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        path = f"{prefix}{layer.name}"
+        calls = tuple(n for n in nodes if n.operation is layer)
+        if isinstance(layer, GATE_LAYERS):
+            yield FoundGate(path, model, calls, layer, None)
+        elif isinstance(layer, ResidualTail) and isinstance(layer.gate, GATE_LAYERS):
+            yield FoundGate(f"{path}/{layer.gate.name}", model, calls, layer.gate, layer)
+        elif is_model(layer):
+            yield from _find_gates(layer, f"{path}/", seen)
+
+
+def remove(model: keras.Model, layers: Where | None = None) -> keras.Model:
+    """Take gates out of a model where they are constant.
+
+    A gate is constant where the weights that see the picture are zero, as in every gate
+    that `insert` put in and nobody trained; `prune_gates` makes nearly constant ones so. A
+    constant that is not 1 is folded: into BatchNorm or the convolution before the gate, also
+    through a ReLU, a pooling or zero padding; else into the convolution behind it; else a
+    `Rescaling` takes the gate's place. A gate inside a `ResidualTail` goes into its BatchNorm.
+
+    Args:
+        model: functional or Sequential Keras model; models inside it are searched, too.
+        layers: which gates, as `after` of `insert`. None: all constant ones.
+
+    Returns:
+        A new model of the same kind that computes the same, not compiled, with copies of
+        the weights. Gates that are not constant stay unless they were named.
+
+    Raises:
+        ValueError: if a named layer is no gate, or not constant.
+
+    >>> from keras_se.surgery import insert
+    >>> images = keras.Input((8, 8, 3))
+    >>> model = keras.Model(images, keras.layers.Conv2D(16, 3, name="conv")(images))
+    >>> [layer.name for layer in remove(insert(model, after="conv")).layers][1:]
+    ['conv']
+    """
+    gates = find_gates(model)
+    if layers is not None:
+        gates = _named(model, layers, gates)
+    constants = {}
+    for found in gates:
+        value = constant(found.gate, found.channels)
+        if value is not None:
+            constants[found] = value
+        elif layers is not None:
+            raise ValueError(
+                f"Gate '{found.path}' of type {type(found.gate).__name__} is not constant: "
+                "the weights that see the picture are not zero. See `prune_gates`"
+            )
+    return take_out(model, constants)[0]
+
+
+def _named(model, layers, gates) -> list[FoundGate]:
+    chosen = []
+    by_host = {id(found.host): found for found in gates}
+    for place in find_places(model, layers, "layers"):
+        if id(place.operation) not in by_host:
+            raise ValueError(
+                f"Layer '{place.path}' of type {type(place.operation).__name__} is no gate"
+            )
+        chosen.append(by_host[id(place.operation)])
+    return list(dict.fromkeys(chosen))
+
+
+def take_out(
+    model: keras.Model, constants: Mapping[FoundGate, Constant]
+) -> tuple[keras.Model, dict[FoundGate, Fold]]:
+    """Replace gates by constants, folded where possible.
+
+    Returns:
+        The new model, and where each constant went.
+    """
+    folds = {found: _fold(found, value) for found, value in constants.items()}
+    layers, skipped, after, refill = {}, set(), {}, []
+    for found, fold in folds.items():
+        if found.tail is not None:
+            layers[id(found.tail)] = copy_layer(found.tail, found.path, gate=None)
+            continue
+        skipped |= {id(node) for node in found.nodes}
+        if fold.scaling:
+            gate = found.gate
+            layer = rescaling(constants[found], gate.name, gate.dtype_policy)
+            after |= {id(node): [layer] for node in found.nodes}
+        elif fold.layer is not None and id(fold.layer) not in layers:
+            layers[id(fold.layer)] = copy_layer(fold.layer, fold.layer.name)
+            refill.append(fold.layer)
+    result = rebuild(model, Changes(layers=layers, skipped=frozenset(skipped), after=after))
+    for old in refill:
+        copy_state(old, layers[id(old)], old.name)
+    for found, fold in folds.items():
+        if found.tail is not None:
+            copy_state(found.tail.norm, layers[id(found.tail)].norm, found.path)
+        target = layers[id(found.tail)].norm if found.tail is not None else None
+        if fold.layer is not None and target is None:
+            target = layers[id(fold.layer)]
+        if fold.change is not None:
+            target.set_weights(fold.change(target.get_weights()))
+    return result, folds
+
+
+def _fold(found: FoundGate, value: Constant) -> Fold:
+    if found.tail is None:
+        if len(found.nodes) > 1 and not value.is_identity:
+            return Fold("a scaling in its place", scaling=True)
+        return find_fold(found.model, found.nodes[0], value)
+    inner = found.tail.inner_activation
+    passes = (
+        inner is keras.activations.relu and np.all(value.scale >= 0) and not np.any(value.shift)
+    )
+    if inner is keras.activations.linear or passes or value.is_identity:
+        return Fold("batch normalisation of the tail", None, scale_norm(value))
+    raise ValueError(
+        f"Gate '{found.path}' cannot be folded: inner_activation of its ResidualTail stands "
+        f"between BatchNorm and the gate. Received: inner_activation={inner.__name__!r}"
+    )
