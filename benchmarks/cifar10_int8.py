@@ -3,8 +3,8 @@
     python benchmarks/cifar10_int8.py CHECKPOINT TRAIN TEST [--epochs 2] [--json FILE]
 
 CHECKPOINT is a .keras file, TRAIN and TEST are folders with one folder of pictures per class.
-`--smoke` runs everything on random pictures and an untrained network of depth 8: about two
-minutes on 2 shared CPU cores (Xeon, no GPU), where files of equal size compressed to 82 kB (int8),
+`--smoke` runs everything on random pictures and an untrained network of depth 8: a few
+minutes on 2 shared x86-64 cores, where files of equal size compressed to 82 kB (int8),
 60 kB (pruned) and 56 kB (16 clusters). The full run has not been timed; training dominates,
 and four of the six rows train for `--epochs`.
 """
