@@ -3,10 +3,10 @@
     python benchmarks/cifar10_int8.py CHECKPOINT TRAIN TEST [--epochs 2] [--json FILE]
 
 CHECKPOINT is a .keras file, TRAIN and TEST are folders with one folder of pictures per class.
-Cost on 2 CPU cores: about an hour with the default two epochs over 50,000 pictures;
-`--smoke` runs everything on random pictures and an untrained network of depth 8 in a
-few minutes. Expected: int8 within 0.5 points of float, quantisation-aware training
-within 0.3; pruned and clustered files of the same size that compress to about 60 %.
+`--smoke` runs everything on random pictures and an untrained network of depth 8: a few
+minutes on 2 shared x86-64 cores, where files of equal size compressed to 82 kB (int8),
+60 kB (pruned) and 56 kB (16 clusters). The full run has not been timed; training dominates,
+and four of the six rows train for `--epochs`.
 """
 
 import argparse

@@ -95,6 +95,7 @@ def test_quantisation_gives_a_strict_file_and_leaves_the_callers_keras_alone(mod
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
 @needs_tfmot
 def test_pruned_kernels_hold_that_many_zeros_and_compress(model):
     images, labels = pictures()
@@ -109,6 +110,7 @@ def test_pruned_kernels_hold_that_many_zeros_and_compress(model):
     assert compressed_size_bytes(sparse) < compressed_size_bytes(dense)
 
 
+@pytest.mark.slow
 @needs_tfmot
 def test_clustered_kernels_take_that_many_values(model):
     images, labels = pictures()
