@@ -13,10 +13,12 @@ from keras import layers
 from PIL import Image
 
 from keras_se import training
+from keras_se.applications import Preprocessing
 from keras_se.training import FitSettings, fit, pipeline, sources
 from keras_se.training.fit_callbacks import NotFiniteError
 
 PER_CLASS = 14
+RAW = Preprocessing((0, 0, 0), (1, 1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +71,13 @@ class StopAt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+def array(variable):
+    return keras.ops.convert_to_numpy(variable)
+
+
 def equal_weights(model, other):
     for one, two in zip(model.weights, other.weights, strict=True):
-        np.testing.assert_array_equal(one.numpy(), two.numpy(), err_msg=one.path)
+        np.testing.assert_array_equal(array(one), array(two), err_msg=one.path)
 
 
 @pytest.mark.parametrize(
@@ -199,12 +205,12 @@ class _InEpoch(keras.callbacks.Callback):
 
 def test_the_head_alone_and_then_all(data, tmp_path):
     model = network()
-    before = [weight.numpy() for weight in model.layers[0].weights]
+    before = list(map(array, model.layers[0].weights))
     changed = []
 
     class Look(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            now = [weight.numpy() for weight in self.model.layers[0].weights]
+            now = list(map(array, self.model.layers[0].weights))
             changed.append(not all(map(np.array_equal, before, now)))
 
     fit(settings(data, tmp_path, head_epochs=1), model=model, callbacks=[Look()])
@@ -212,30 +218,44 @@ def test_the_head_alone_and_then_all(data, tmp_path):
     assert all(layer.trainable for layer in model.layers)
 
 
-@pytest.mark.parametrize("jit", ["off", "on"])
-def test_a_step_is_traced_once(data, tmp_path, jit):
+EAGER = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="without jit only TensorFlow traces"
+)
+
+
+@pytest.mark.parametrize("jit", [pytest.param("off", marks=EAGER), "on"])
+def test_nothing_is_traced_after_the_first_step_and_the_first_validation(data, tmp_path, jit):
     traces = []
 
     @keras.saving.register_keras_serializable("test_fit")
     class Traced(layers.Layer):
         def call(self, x, training=None):
-            traces.append(bool(training))
+            traces.append(training)
             return x
 
     model = keras.Sequential([*network().layers[:-1], Traced(), layers.Dense(3)])
     model.build((None, 32, 32, 3))
-    counts = []
+    steps, epochs = [], []
 
     class Count(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            counts.append(sum(traces))
+            steps.append(traces.count(True))
 
+        def on_epoch_end(self, epoch, logs=None):
+            epochs.append(len(traces))
+
+    # 42 pictures are four batches of 10; the 21 of validation two and one of a single picture.
     fit(settings(data, tmp_path, jit=jit), model=model, callbacks=[Count()])
-    assert len(counts) == 12
-    assert len(set(counts[1:])) == 1
-    # Validation: 21 pictures are two batches of 10 and one of 1, with one trace for both.
-    after = len(traces)
-    assert after - sum(traces) <= 5
+    assert (len(steps), len(epochs)) == (12, 3)
+    assert len(set(steps)) == len(set(epochs)) == 1
+
+
+def test_several_machines_with_tensorflow_are_refused(data, tmp_path, monkeypatch):
+    tf = pytest.importorskip("tensorflow")
+    strategy = object.__new__(tf.distribute.MultiWorkerMirroredStrategy)
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: strategy)
+    with pytest.raises(RuntimeError, match=r"keras.distribution.*JAX"):
+        fit(settings(data, tmp_path), model=network())
 
 
 AUGMENTED = {
@@ -251,7 +271,7 @@ def test_batches_depend_on_the_seed_and_the_step_alone(data, tmp_path, values):
     source, _ = sources.load_sources(given)
 
     def take(count, **start):
-        batches = pipeline.training_batches(source, start.pop("of", given), lambda x: x, **start)
+        batches = pipeline.training_batches(source, start.pop("of", given), RAW, **start)
         return list(batches.take(count).as_numpy_iterator())
 
     whole = take(6)
@@ -282,7 +302,7 @@ def test_processes_share_a_batch_without_overlap(data, tmp_path):
     given = settings(data, tmp_path, crop="none", flip=False)
     source, _ = sources.load_sources(given)
     whole, *parts = (
-        next(pipeline.training_batches(source, given, lambda x: x, **part).as_numpy_iterator())
+        next(pipeline.training_batches(source, given, RAW, **part).as_numpy_iterator())
         for part in ({}, {"rank": 0, "world": 2}, {"rank": 1, "world": 2})
     )
     np.testing.assert_array_equal(whole[0], np.concatenate([part[0] for part in parts]))

@@ -6,7 +6,7 @@ TensorFlow is imported here, as the data pipeline of every Keras backend.
 import keras
 import numpy as np
 
-from ..applications import resize_and_crop
+from ..applications import Preprocessing, resize_and_crop
 from .settings import FitSettings
 from .sources import Source
 
@@ -14,7 +14,13 @@ FOREVER = 2**40  # steps
 
 
 def training_batches(
-    source: Source, settings: FitSettings, preprocess, *, first_step=0, rank=0, world=1
+    source: Source,
+    settings: FitSettings,
+    preprocess: Preprocessing,
+    *,
+    first_step=0,
+    rank=0,
+    world=1,
 ):
     """Endless augmented batches from a step on.
 
@@ -26,7 +32,7 @@ def training_batches(
     Args:
         source: the training pictures.
         settings: with `image_size` and `batch_size` resolved.
-        preprocess: pixels in [0, 255] -> what the network takes.
+        preprocess: of the network.
         first_step: int.
         rank, world: this process takes part `rank` of `world` equal parts of each batch.
 
@@ -56,7 +62,7 @@ def training_batches(
 
     def step(number, examples):
         images, labels = augment(*examples, number * world + rank)
-        return preprocess(tf.clip_by_value(images, 0.0, 255.0)), labels
+        return _normalise(tf, tf.clip_by_value(images, 0.0, 255.0), preprocess), labels
 
     positions = tf.data.Dataset.range(first_step * batch, FOREVER * batch)
     batches = positions.map(picture, tf.data.AUTOTUNE).batch(batch, drop_remainder=True)
@@ -64,7 +70,7 @@ def training_batches(
     return numbered.map(step, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def validation_batches(source: Source, settings: FitSettings, preprocess):
+def validation_batches(source: Source, settings: FitSettings, preprocess: Preprocessing):
     """All readable pictures in order, the last batch as small as it comes.
 
     Returns:
@@ -86,7 +92,8 @@ def validation_batches(source: Source, settings: FitSettings, preprocess):
         return tf.ensure_shape(pixels, (size, size, 3)), tf.ensure_shape(label, ())
 
     def finish(pixels, labels):
-        return preprocess(tf.cast(pixels, "float32")), tf.one_hot(labels, classes)
+        pixels = _normalise(tf, tf.cast(pixels, "float32"), preprocess)
+        return pixels, tf.one_hot(labels, classes)
 
     pictures = tf.data.Dataset.range(len(source)).map(picture, tf.data.AUTOTUNE)
     readable = pictures.filter(lambda _, label: label >= 0)
@@ -113,6 +120,13 @@ def resize_and_crop_once(picture: np.ndarray, size: int, crop: float = 1.0) -> n
     from PIL import Image
 
     return resize_and_crop(Image.fromarray(picture), size, crop)
+
+
+def _normalise(tf, pixels, preprocess: Preprocessing):
+    """`preprocess`, which computes in Keras' backend, in TensorFlow."""
+    if preprocess.channel_order == "bgr":
+        pixels = tf.reverse(pixels, axis=[-1])
+    return (pixels - np.float32(preprocess.mean)) / np.float32(preprocess.std)
 
 
 def _order(tf, position, pictures: int, settings: FitSettings):

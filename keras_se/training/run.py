@@ -74,8 +74,10 @@ def fit(
     Raises:
         FileExistsError: if `output` holds a run with other settings or other pictures.
         NotFiniteError: if the loss is not a finite number.
+        RuntimeError: within a MultiWorkerMirroredStrategy.
         ValueError: for pictures or settings that cannot be used.
     """
+    _check_strategy()
     keras.utils.set_random_seed(settings.seed)
     training, validation = load_sources(settings)
     settings = resolve(settings, training, model)
@@ -85,6 +87,18 @@ def fit(
     run.train()
     run.finish()
     return run.history()
+
+
+def _check_strategy() -> None:
+    """Refuse what fails in Keras 3's fit ("unsupported type PerReplica")."""
+    import tensorflow as tf
+
+    if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+        raise RuntimeError(
+            "MultiWorkerMirroredStrategy does not work with Keras 3. Several machines train with "
+            "keras.distribution.DataParallel on the JAX backend (KERAS_BACKEND=jax) and an "
+            "ordinary model.fit"
+        )
 
 
 def resolve(settings: FitSettings, training: Source, model=None) -> FitSettings:

@@ -104,9 +104,11 @@ def averaged(model: keras.Model):
     pairs = list(
         zip(model.trainable_variables, optimizer._model_variables_moving_average, strict=True)
     )
-    kept = [keras.ops.convert_to_numpy(variable) for variable, _ in pairs]
+    # Copies: on JAX a step gives the arrays of the model away, and two variables must not
+    # hold the same one.
+    kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable, _ in pairs]
     for variable, average in pairs:
-        variable.assign(average)
+        variable.assign(np.array(keras.ops.convert_to_numpy(average)))
     try:
         yield
     finally:
