@@ -78,7 +78,7 @@ def test_every_gate_starts_as_the_identity_and_trains(gate, options):
     x = random.normal(size=(4, 14, 14, 8)).astype("float32")
     np.testing.assert_allclose(layer(x, training=True), x, rtol=0, atol=1e-6)
     before = [ops.convert_to_numpy(w) for w in layer.trainable_weights]
-    gated.compile(keras.optimizers.SGD(0.5), "mse")
+    gated.compile(keras.optimizers.SGD(0.5), "mse", run_eagerly=True)
     gated.train_on_batch(images, random.normal(size=(4, 3)))
     after = [ops.convert_to_numpy(w) for w in layer.trainable_weights]
     assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
@@ -91,7 +91,7 @@ def test_every_gate_starts_as_the_identity_and_trains(gate, options):
 def test_the_last_layer_of_se_trains_from_the_first_step_the_first_from_the_second():
     model = keras_se.insert(small(), "se", after="conv1", ratio=2)
     gate = model.get_layer("conv1_se")
-    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
     moved = []
     for _ in range(2):
         before = [ops.convert_to_numpy(layer.kernel) for layer in (gate.reduce, gate.expand)]
@@ -101,16 +101,12 @@ def test_the_last_layer_of_se_trains_from_the_first_step_the_first_from_the_seco
     assert moved == [[False, True], [True, True]]
 
 
-@pytest.mark.parametrize("after", sorted(surgery.PRESETS))
+@pytest.mark.parametrize("after", ["residual", "stage"])
 def test_presets_of_mobilenet(after):
     model = mobilenet()
     gated = keras_se.insert(model, after=after)
     assert_same_function(model, gated)
-    expected = {
-        "depthwise": 17,  # the blocks
-        "residual": 10,  # those of stride 1 that keep the width
-        "stage": 5,
-    }
+    expected = {"residual": 10, "stage": 5}  # blocks of stride 1 that keep the width
     assert len(names_of(gated)) == expected[after]
 
 
@@ -134,10 +130,13 @@ def test_must_show_insert_train_save_and_convert(tmp_path):
     model = mobilenet()
     gated = keras_se.insert(model, "se", after="depthwise")
     assert_same_function(model, gated)
+    assert len(names_of(gated)) == 17  # the blocks
     gate = gated.get_layer("expanded_conv_depthwise_relu_se")
     before = [ops.convert_to_numpy(w) for w in gate.weights]
     gated.compile(
-        keras.optimizers.SGD(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        keras.optimizers.SGD(0.01),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        run_eagerly=True,
     )
     gated.train_on_batch(IMAGES, np.arange(4))
     assert not np.array_equal(gate.expand.kernel, before[2])
@@ -153,7 +152,7 @@ def test_the_old_model_is_neither_changed_nor_shared():
     model = small()
     before = model.get_weights()
     gated = keras_se.insert(model, after="conv1")
-    gated.compile("sgd", "mse")
+    gated.compile("sgd", "mse", run_eagerly=True)
     gated.train_on_batch(IMAGES[:, :16, :16], random.normal(size=(4, 3)))
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)

@@ -72,7 +72,7 @@ def test_all_weights_train_and_the_new_branches_do_from_the_first_step(branches,
     changed = keras_se.replace(block(), branches=branches, ratio=1, min_width=8)
     layer = changed.get_layer("conv")
     before = {w.path: ops.convert_to_numpy(w) for w in layer.trainable_weights}
-    changed.compile(keras.optimizers.SGD(0.1), "mse")
+    changed.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
     target = np.random.default_rng(2).normal(size=(4, 16, 16, 4))
 
     def moved():

@@ -3,6 +3,7 @@
 Every function returns a `matplotlib.figure.Figure`; save it with `figure.savefig(path)`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,8 @@ def _draw_excitations(axis, gate, labels, class_names):
             axis.plot(channels, by_class[label], linewidth=0.8, label=name)
     axis.fill_between(channels, mean - spread, mean + spread, color="0.85", label="all, 1 sd")
     axis.plot(channels, mean, color="black", linewidth=1.2, label="all, mean")
-    axis.set(title=gate.layer.removesuffix("/gate"), xlabel="channel", xlim=(0, len(mean) - 1))
+    axis.set(title=_short(gate.layer), xlabel="channel", xlim=(0, max(1, len(mean) - 1)))
+    axis.locator_params(axis="x", integer=True)
 
 
 def kernel_choice(attention: Mapping[str, np.ndarray], scales: Sequence[float]) -> "Figure":
@@ -103,7 +105,7 @@ def kernel_choice(attention: Mapping[str, np.ndarray], scales: Sequence[float]) 
         axis.plot(positions, heights, marker="o", markersize=3.5, label=f"{scale:.1f}x")
     axis.axhline(0, color="0.6", linewidth=0.8)
     step = -(-len(arrays) // MOST_BLOCK_NAMES)
-    names = [path.removesuffix("_conv2").replace("_block", ".") for path in attention]
+    names = [re.sub(r"_conv\d$", "", path).replace("_block", ".") for path in attention]
     axis.set_xticks(
         positions[::step], names[::step], rotation=60, ha="right", rotation_mode="anchor"
     )
@@ -178,17 +180,17 @@ def sensitivity_bars(found) -> "Figure":
     axis.axhline(100 * found.accuracy, color="black", linewidth=1, label="all gates at work")
     for index, row in enumerate(found.stages):
         axis.annotate(
-            f"{-100 * row.drop:+.1f}", (index, 100 * row.accuracy), ha="center", va="bottom"
+            f"{-100 * row.drop + 0:+.1f}", (index, 100 * row.accuracy), ha="center", va="bottom"
         )
     axis.set(ylabel="accuracy, %", title="Gates of one stage at their mean")
     axis.margins(y=0.15)
-    axis.legend(loc="lower right")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center")
     return figure
 
 
 def _short(name: str) -> str:
     """The end of a long path, which tells layers apart."""
-    name = name.replace("/gate", "").removesuffix("/spatial")
+    name = name.removesuffix("/channel").removesuffix("/spatial").removesuffix("/gate")
     return name if len(name) <= 22 else f"…{name[-21:]}"
 
 
