@@ -7,7 +7,8 @@ that the rate in the source is base_learning_rate * batch_size / 256.
 # What `keras-se train --data DIR` does, with SE-ResNet-20 (Hu et al., table 6): Nesterov SGD
 # at 0.1 for a batch of 64, cosine, label smoothing 0.1 (bag of tricks,
 # https://arxiv.org/abs/1812.01187), weight decay 5e-4, padded crops and flips.
-# Expected: see CHANGELOG for a measured figure on 5,000 pictures of CIFAR-10.
+# Measured: 5,000 pictures of CIFAR-10 (500 of a class; 500 set aside), 36 epochs, one seed,
+# interrupted once: 71.5 % of 5,000 test pictures; 25 minutes on two busy cores.
 DEFAULT = {}
 
 # Hu et al., section 5.1, https://arxiv.org/abs/1709.01507: momentum 0.9, batch 1024, learning
