@@ -65,7 +65,7 @@ class FakeQuant(keras.layers.Layer):
     Raises:
         ValueError: for a range of which one end is missing or that does not hold zero.
 
-    >>> FakeQuant(low=0.0, high=255.0)(keras.ops.array([-3.0, 7.4, 300.0])).tolist()
+    >>> [float(v) for v in FakeQuant(low=0.0, high=255.0)(keras.ops.array([-3.0, 7.4, 300.0]))]
     [0.0, 7.0, 255.0]
     """
 
