@@ -49,6 +49,7 @@ from .resnet import (
     SKNet152,
     SKResNet18,
     SKResNet34,
+    SKResNeXt50,
 )
 from .resnet_cifar import ResNetCIFAR, SEResNetCIFAR, SKNet29
 from .resnext import (
@@ -85,6 +86,7 @@ __all__ = [
     "ImageModel",
     "Preprocessing",
     "Profile",
+    "SKResNeXt50",
     "Weights",
     "bn_inception",
     "decode_predictions",

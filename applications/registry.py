@@ -31,7 +31,7 @@ MODELS: dict[str, Callable[..., ImageModel]] = {
     name: constructor
     for family in FAMILIES
     for name, constructor in vars(family).items()
-    if hasattr(constructor, "spec")
+    if hasattr(constructor, "spec") and constructor.__name__ == name  # no second names
 }
 
 

@@ -129,6 +129,7 @@ CBAMResNet50 = constructor(SPECS["CBAMResNet50"], "CBAM-ResNet-50 (Woo et al., t
 CBAMResNet101 = constructor(SPECS["CBAMResNet101"], "CBAM-ResNet-101 (Woo et al., table 4).")
 SKNet26 = constructor(SPECS["SKNet26"], "SKNet-26 (Li et al., table 3).")
 SKNet50 = constructor(SPECS["SKNet50"], "SKNet-50 (Li et al., table 1); timm's skresnext50_32x4d.")
+SKResNeXt50 = SKNet50  # timm's name for the same network
 SKNet101 = constructor(SPECS["SKNet101"], "SKNet-101 (Li et al., table 2).")
 SKNet152 = constructor(SPECS["SKNet152"], "SKNet-152: SKNet with ResNet-152's depths.")
 SKResNet18 = constructor(SPECS["SKResNet18"], "SK-ResNet-18: timm's, with split input channels.")
@@ -136,4 +137,4 @@ SKResNet34 = constructor(SPECS["SKResNet34"], "SK-ResNet-34: timm's, with split 
 
 preprocess_input = IMAGENET
 
-__all__ = [*SPECS, "SPECS", "decode_predictions", "preprocess_input"]
+__all__ = [*SPECS, "SPECS", "SKResNeXt50", "decode_predictions", "preprocess_input"]
