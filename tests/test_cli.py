@@ -207,14 +207,22 @@ def test_ctrl_c_ends_the_demo_quietly(folder, tmp_path):
     output = tmp_path / "demo"
     arguments = ["demo", "--data", folder / "pictures", "--epochs", "10000", "--output", output]
     process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell runs in the background ignores Ctrl-C, and so do its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 60
-    while not output.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(2)  # into the training
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 60
+        while not output.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(2)  # into the training
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (stdout, stderr) == ("", "keras-se: interrupted\n")
     # A shell reports both as 130; CPython kills itself where the signal met an `exec`.
     assert process.returncode in (130, -signal.SIGINT)
