@@ -383,5 +383,5 @@ def test_a_bad_argument_is_refused_with_what_was_received(make):
 
 
 def test_an_unknown_gate_lists_those_there_are():
-    with pytest.raises(ValueError, match=r"Unknown gate; expected one of .*'sigmoid2'.*'softmax'"):
+    with pytest.raises(ValueError, match=r"Unknown gate 'softmax'; expected one of .*'sigmoid2'"):
         SqueezeExcite(gate="softmax")

@@ -17,10 +17,13 @@ The file is run in the LiteRT interpreter beside the Keras model before it is wr
 on the pictures of --calibration (on noise without), and the comparison is printed.
 
 recipes:
-  float32       the Keras model as it is; the reference
-  float16       half the size; runs in float16 on a GPU
-  dynamic_int8  a quarter of the size, no pictures needed
-  static_int8   smallest and fastest; integers only, for CPU and NPU
+  float32         the Keras model as it is; the reference
+  float16         half the size; runs in float16 on a GPU
+  dynamic_int8    a quarter of the size, no pictures needed
+  static_int8     smallest and fastest; integers only, for CPU and NPU
+  mixed_int8      as fast on a CPU; small gates keep their value, in float
+  static_int16x8  integers only, near float's accuracy; slow on a CPU, for some NPUs
+  auto            the fastest that keeps --min-agreement (default: 0.99) on the pictures
 """
 
 EXAMPLES = """\
