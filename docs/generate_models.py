@@ -53,7 +53,7 @@ def _section(family) -> str:
 
 
 def _constructors(family):
-    return [value for value in vars(family).values() if hasattr(value, "spec")]
+    return list(dict.fromkeys(v for v in vars(family).values() if getattr(v, "spec", None)))
 
 
 def _rows(constructor):
