@@ -62,13 +62,12 @@ def convert_file(
             # Calibration and quantisation apart, to mend the ranges in between.
             converter._experimental_calibrate_only = True
         try:
+            content, calibrated = converter.convert(), None
+            if recipe.activations == "int8" and images is not None:
+                calibrated = mend_ranges(content, raw_pixels)
+                content = _quantize(calibrated, recipe, io)
             # Packed anew, because the converter's Python part leaves the weights unaligned.
-            content = flatfile.pack(flatfile.unpack(converter.convert()))
-            if recipe.activations != "int8" or images is None:
-                return content, None
-            calibrated = mend_ranges(content, raw_pixels)
-            quantized = _quantize(calibrated, recipe, io)
-            return flatfile.pack(flatfile.unpack(quantized)), calibrated
+            return flatfile.pack(flatfile.unpack(content)), calibrated
         except Exception as error:  # the converter's own classes differ between versions
             raise RuntimeError(
                 f"TensorFlow's converter refuses {lowered.name!r} with recipe {recipe.name!r}, "
