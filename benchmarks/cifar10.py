@@ -1,14 +1,13 @@
 """Attention on CIFAR-10: ResNet-20 and its SE, CBAM and SK twins, trained alike.
 
     python benchmarks/cifar10.py cifar10_train.tar.xz cifar10_test.tar.xz --work runs
-    python benchmarks/cifar10.py ... --epochs 30 --seeds 0 1 2         # a shorter schedule
+    python benchmarks/cifar10.py ... --preset default --seeds 0 1 2    # cosine, 15 epochs
     python benchmarks/cifar10.py ... --depth 110 --networks ResNet SE-ResNet   # Hu et al.
     python benchmarks/cifar10.py ... --per-class 20 --epochs 1 --networks SE-ResNet  # a minute
 
 The archives hold train/CLASS/*.jpg and test/CLASS/*.jpg. The recipe is the preset "cifar" of
 keras_se.training (He et al., section 4.2) with 164 epochs. An epoch of ResNet-20 on 50,000
-pictures takes about two minutes on two cores, so the table of one seed four to five hours at 30
-epochs. Broken off, the same command goes on. The test pictures are looked at after every
+pictures takes about two minutes on two free cores. Broken off, the same command goes on. The test pictures are looked at after every
 epoch but choose nothing: the accuracy is that of the last epoch.
 
 Expected: ResNet-20 8.75 % error after 164 epochs (He et al.); ResNet-110 6.37 %,
@@ -66,13 +65,14 @@ def train(network: str, seed: int, data: Path, arguments) -> dict:
     """One run, or what it left: accuracy in Keras and in int8, cost, time of a step."""
     model, options = NETWORKS[network]
     settings = make_settings(
-        "cifar",
+        arguments.preset,
         data=data,
         output=arguments.work / f"{network}-{arguments.depth}-{seed}",
         model=model,
         model_options={"depth": arguments.depth, **options},
         seed=seed,
         checkpoint_steps=200,
+        jit=arguments.jit,
         verbose=2,
         **({} if arguments.epochs is None else {"epochs": arguments.epochs}),
     )
@@ -114,7 +114,9 @@ def main():
     parser.add_argument("--work", type=Path, default=Path("cifar10-runs"))
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--depth", type=int, default=20)
-    parser.add_argument("--epochs", type=int, help="default: the preset's 164")
+    parser.add_argument("--preset", default="cifar", help="of keras_se.training")
+    parser.add_argument("--epochs", type=int, help="default: the preset's own")
+    parser.add_argument("--jit", default="off", help="XLA; slower for these networks on a CPU")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--per-class", type=int, help="of each class so many pictures only")
     arguments = parser.parse_args()
