@@ -11,6 +11,7 @@ import keras_se
 NOT_IMPORTED = {
     "keras_se.keras_se",  # what a checkout, whose root is on the path, shows of itself
     "keras_se.__main__",  # runs the command line
+    "keras_se.tflite.tfmot.child",  # a program of its own, which flips tf.keras where it runs
 }
 
 
