@@ -14,8 +14,7 @@ from ..result import Result
 from ..run import Runner, latencies_ms
 from .nodes import Node
 
-_CALIBRATION_IMAGES = 32
-SAMPLE_IMAGES = 64
+SAMPLE_IMAGES = 64  # of the pictures, for calibration and for the SNR of the recipes
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,11 @@ def convert_by_all(
     model: keras.Model, recipes: Sequence[str], images: Images, **options
 ) -> tuple[dict[str, Result], dict[str, str]]:
     """Files by recipe, and why there is none by recipe; calibrated on some of the images."""
-    few = sample(images, _CALIBRATION_IMAGES)
+    some = sample(images)
     files, problems = {}, {}
     for recipe in recipes:
         try:
-            files[recipe] = convert(model, recipe, few, **options)
+            files[recipe] = convert(model, recipe, some, **options)
         except RuntimeError as error:
             problems[recipe] = str(error)
     return files, problems
@@ -94,8 +93,8 @@ def rows(
     order: Sequence[str],
 ) -> tuple[RecipeRow, ...]:
     """One row for each recipe, compared with Keras on a sample of the pictures."""
-    places = sample_places(len(images), SAMPLE_IMAGES)
-    some = Images(images.pixels[places])
+    places = sample_places(len(images))
+    some = sample(images)
     table = []
     for recipe in order:
         if recipe in problems:
@@ -148,12 +147,12 @@ def check_recipes(recipes: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(["float32", *names]))
 
 
-def sample(images: Images, count: int) -> Images:
-    """At most so many of the images, spread evenly; without labels."""
-    return Images(images.pixels[sample_places(len(images), count)])
+def sample(images: Images) -> Images:
+    """At most 64 of the images, spread evenly; without labels."""
+    return Images(images.pixels[sample_places(len(images))])
 
 
-def sample_places(total: int, count: int) -> np.ndarray:
+def sample_places(total: int, count: int = SAMPLE_IMAGES) -> np.ndarray:
     """Indices of at most `count` of `total`, spread evenly.
 
     >>> sample_places(10, 4).tolist()
