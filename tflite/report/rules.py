@@ -33,13 +33,16 @@ Rule = Callable[[Node], Finding | None]
 
 def dtypes(allowed: tuple[str, ...], reason: str, cure: str, besides=()) -> Rule:
     """The feature maps have one of these dtypes; not asked of the operators in `besides`."""
+    kinds = {_kind(dtype) for dtype in allowed}
 
     def rule(node):
-        if node.name in besides:
-            return None
         maps = [t for t in (*node.inputs, *node.outputs) if not t.constant]
-        strange = sorted({t.dtype for t in maps if t.dtype not in allowed})
-        return (f"{', '.join(strange)} values: {reason}", cure) if strange else None
+        strange = {t.dtype for t in maps if t.dtype not in allowed}
+        if not strange or node.name in besides:
+            return None
+        # The dtype is named where others of its kind would do.
+        named = {dtype if _kind(dtype) in kinds else _kind(dtype) for dtype in strange}
+        return f"{', '.join(sorted(named))} values: {reason}", cure
 
     return rule
 
@@ -206,6 +209,12 @@ def broadcast_over_pixels_or_channels(cure: str) -> Rule:
 def always(reason: str, cure: str) -> Rule:
     """Never taken."""
     return lambda node: (reason, cure)
+
+
+def _kind(dtype: str) -> str:
+    """ "integer" or "float" of most dtypes; else their own name."""
+    kind = dtype.strip("0123456789")
+    return {"int": "integer", "uint": "integer", "bfloat": "float"}.get(kind, kind)
 
 
 def _four(shape: tuple[int, ...]) -> tuple[int, ...]:
