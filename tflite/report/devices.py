@@ -143,7 +143,9 @@ ETHOS_U = Device(
         "UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK",
         MEAN=(
             not_over((0,), "a mean over the batch", _NEVER_BATCH),
-            thin_if_over_depth("tflite.Lowering(channel_mean='conv'): a constant 1x1 convolution"),
+            thin_if_over_depth(
+                "a 1x1 convolution with the constant kernel 1/c has the same outputs"
+            ),
         ),
     ),
 )
@@ -156,7 +158,7 @@ CORE_ML = Device(
     rules=(
         dtypes(("float32",), "the delegate takes no quantised model", 'recipe="float16"'),
         weights("int8", "int8 weights with float values", 'recipe="float16"'),
-        highest_version(1, _DENSE, DEPTHWISE_CONV_2D=2, FULLY_CONNECTED=6),
+        highest_version(1, _DENSE, DEPTHWISE_CONV_2D=2, FULLY_CONNECTED=6, DEQUANTIZE=3),
     ),
     operators=_table(
         "DEPTHWISE_CONV_2D FULLY_CONNECTED HARD_SWISH LOGISTIC MIRROR_PAD PAD PADV2 RELU RELU6 "
