@@ -15,7 +15,7 @@ from .support import Support
 
 _POOR_SNR_DB = 30.0
 _MOST_CLASSES = 15  # in a drawn confusion matrix
-_MOST_CHANGES = 20
+_MOST_CHANGES = 8  # cells in the table above the matrix; three times as many without one
 _WIDEST = 2.5  # a bar of time is full at so many times that of float32
 
 
@@ -55,6 +55,7 @@ def render(facts: FileReport) -> str:
     folder = files(__package__)
     template = environment.from_string(folder.joinpath("page.html").read_text("utf-8"))
     worst = worst_layers(facts.layers)
+    show_matrix = facts.confusion is not None and len(facts.class_names) <= _MOST_CLASSES
     return template.render(
         facts=facts,
         style=folder.joinpath("page.css").read_text("utf-8"),
@@ -64,8 +65,8 @@ def render(facts: FileReport) -> str:
         chart=layer_chart(facts.layers, worst, _POOR_SNR_DB) if facts.layers else None,
         float_row=next(row for row in facts.recipes if row.recipe == "float32"),
         bar=lambda row: min(100 * row.over_float / _WIDEST, 100),
-        show_matrix=facts.confusion is not None and len(facts.class_names) <= _MOST_CLASSES,
-        most_changes=_MOST_CHANGES,
+        show_matrix=show_matrix,
+        most_changes=_MOST_CHANGES if show_matrix else 3 * _MOST_CHANGES,
         shown=[each for each in facts.disagreements if each.picture],
         groups={device.device: _grouped(device.problems) for device in facts.devices},
         operators=list(facts.devices[0].total),
