@@ -158,13 +158,13 @@ def test_the_page_is_not_wider_than_the_window(page, tmp_path, width):
         "boxes.some(b => b.scrollWidth > b.clientWidth), "
         "[...d.images].every(i => i.naturalWidth > 0)].join() }</script>"
     )
-    dom, _ = browse(frame)
+    dom, _ = browse(frame, "--hide-scrollbars")  # phones lay theirs over the page
     state, client, scroll, some_box_scrolls, pictures_are_there = re.search(
         "<title>(.*)</title>", dom
     )[1].split(",")
     assert (state, int(client)) == ("complete", width)
     assert int(scroll) <= width
-    assert some_box_scrolls == ("true" if width == 360 else "false")
+    assert some_box_scrolls == "true"  # the table with the long names does, not the page
     assert pictures_are_there == "true"
 
 
