@@ -15,6 +15,8 @@ from .predictions import Confusion, Disagreement
 from .recipes import Kernels, RecipeRow
 from .support import Support
 
+_MOST_CLASSES = 100  # whose confusion matrices are in the JSON
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -85,13 +87,14 @@ class FileReport:
     def to_dict(self) -> dict:
         """The report as a JSON-able dictionary, without the pictures.
 
-        An infinite or undefined number is a string.
+        An infinite or undefined number is a string. Of more than 100 classes the confusion
+        has its changes alone, not the matrices.
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["disagreements"] = [_disagreement(each) for each in self.disagreements]
         if self.confusion is not None:
-            changes = [asdict(change) for change in self.confusion.changes]
-            values["confusion"] = asdict(self.confusion) | {"changes": changes}
+            matrices = asdict(self.confusion) if len(self.class_names) <= _MOST_CLASSES else {}
+            values["confusion"] = matrices | {"changes": self.confusion.changes}
         values["gates"] = [asdict(gate) | {"is_small": gate.is_small} for gate in self.gates]
         values["devices"] = [asdict(each) | {"share": each.share} for each in self.devices]
         values["inspection"] = self.inspection.to_dict()

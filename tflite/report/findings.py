@@ -87,11 +87,11 @@ def _gates(facts):
     if small and facts.recipe in ("static_int8", None):
         yield Finding(
             ATTENTION,
-            f"{len(small)} of {len(facts.gates)} gates are too small for int8's steps of 1/256.",
+            f"Too small for int8's steps of 1/256: {len(small)} of {len(facts.gates)} gates.",
             'recipe="mixed_int8", or gates of hard_sigmoid',
         )
     elif facts.gates and not small:
-        yield Finding(GOOD, f"All {len(facts.gates)} gates are large enough for int8.")
+        yield Finding(GOOD, "Every gate is large enough for int8's steps of 1/256.")
 
 
 def _left_over(facts):
