@@ -146,6 +146,12 @@ def test_the_cure_cures(key):
     assert operator not in problems(**options)
 
 
+def vela_that_left(operator):
+    left = (SimpleNamespace(name=operator, reason="a reason of Vela's"),)
+    said = {"accelerator": "ethos-u55-128", "version": "5.2.0", "inference_ms": 0.5}
+    return SimpleNamespace(**said, cpu_operators=left)
+
+
 def test_ethos_u_takes_means_over_pixels_and_over_the_channels_of_cbam():
     """As Vela 5.2 does: it left nothing of such a file to the CPU."""
     content = convert(network(CBAM(ratio=2)), "static_int8", PIXELS).model
@@ -157,6 +163,9 @@ def test_ethos_u_takes_means_over_pixels_and_over_the_channels_of_cbam():
     over_depth = replace(mean, inputs=(mean.inputs[0], axes))
     (problem,) = documented(DEVICES[2], [over_depth]).problems
     assert problem.reason == "a mean over channels"
+    assert compiled(DEVICES[2], vela_that_left("MEAN"), [over_depth], "").problems == (
+        replace(problem, reason="a reason of Vela's"),
+    )
 
 
 def test_an_operator_that_is_not_listed_has_a_cure():
@@ -181,10 +190,7 @@ def test_float_files_suit_other_devices(model):
 
 
 def test_vela_takes_the_place_of_the_documents(model, content):
-    left = (SimpleNamespace(name="SOFTMAX", reason="a reason of Vela's"),)
-    vela = SimpleNamespace(
-        accelerator="ethos-u55-128", version="5.2.0", inference_ms=0.5, cpu_operators=left
-    )
+    vela = vela_that_left("SOFTMAX")
     report = make_report(model, content, PIXELS, vela=vela, **QUICK)
     marks = {device.device: device.evidence for device in report.devices}
     assert marks.pop("XNNPACK (CPU)") == "measured" and marks.pop("Ethos-U NPU") == "compiled"

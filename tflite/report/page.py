@@ -36,6 +36,7 @@ def render(facts: FileReport) -> str:
     """
     try:
         import jinja2
+        from markupsafe import Markup, escape
     except ImportError as error:
         raise ImportError('The page needs Jinja2: pip install "keras-se[report]"') from error
     # Escapes whatever a label, a layer or a file is called; the template marks what is markup.
@@ -49,6 +50,7 @@ def render(facts: FileReport) -> str:
         "size": _size,
         "times": lambda value: f"{value:.2f} x",
         "layer": layer_name,
+        "breakable": lambda name: Markup(str(escape(name)).replace("_", "_<wbr>")),
         "base64": lambda content: base64.b64encode(content).decode(),
         "gate_bar": gate_bar,
     }
