@@ -8,6 +8,7 @@ EXTRAS = {
     "ai_edge_litert",
     "ai_edge_quantizer",
     "jax",
+    "jinja2",
     "matplotlib",
     "mediapipe",
     "onnx",

@@ -137,7 +137,9 @@ def fixed_latencies(monkeypatch, **latencies_ms):
     defaults = {"static_int8": 1, "mixed_int8": 1.02, "dynamic_int8": 2, "float16": 3, "float32": 3}
     latencies = defaults | latencies_ms
     monkeypatch.setitem(
-        choose.__globals__, "_latencies_ms", lambda files, image: {n: latencies[n] for n in files}
+        choose.__globals__,
+        "latencies_ms",
+        lambda files, image, runs: {n: latencies[n] for n in files},
     )
 
 

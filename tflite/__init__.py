@@ -1,9 +1,9 @@
 """From a Keras 3 image model to a .tflite file that was run before it is returned.
 
 `convert` makes and checks the file, `compare` measures it on pictures, `inspect` lists what
-is inside, `quantize_aware` trains for the rounding of int8 first, `to_onnx` makes an ONNX
-file of a model or of a .tflite file. TensorFlow is imported when a model is converted, not
-before.
+is inside, `report` puts all that can be measured on one page, `quantize_aware` trains for the
+rounding of int8 first, `to_onnx` makes an ONNX file of a model or of a .tflite file. TensorFlow
+is imported when a model is converted, not before.
 """
 
 from .bounds import Bounds, Choice
@@ -21,6 +21,7 @@ from .passes import Lowering
 from .preprocess import Preprocess
 from .qat import calibrate_ranges, quantize_aware, strip
 from .recipe import RECIPES, Recipe, get_recipe
+from .report import FileReport, report
 from .result import BoundNotMet, Report, Result
 from .run import Runner, TensorInfo
 from .tfmot import Tuned, Tuning, cluster, compressed_size_bytes, prune
@@ -31,6 +32,7 @@ __all__ = [
     "Bounds",
     "Choice",
     "Comparison",
+    "FileReport",
     "Gate",
     "Images",
     "Inspection",
@@ -60,6 +62,7 @@ __all__ = [
     "prune",
     "quantize_aware",
     "read_labels",
+    "report",
     "strip",
     "to_c_array",
     "to_onnx",

@@ -1,16 +1,13 @@
 """Choose the fastest recipe that is accurate enough on the caller's pictures."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
-
-import numpy as np
 
 from .bounds import Bounds, Choice
 from .images import Images
 from .recipe import Recipe
 from .result import BoundNotMet, Result
-from .run import Runner
+from .run import Runner, latencies_ms
 
 # Without static_int16x8: no operator of it is delegated, it is ten times slower than float.
 CANDIDATES = ("static_int8", "mixed_int8", "dynamic_int8", "float16", "float32")
@@ -46,7 +43,8 @@ def choose(
             choices[name] = Choice(name, problem=f"no file: {error}")
     if not results:
         raise RuntimeError("No recipe gives a file: " + "; ".join(map(str, choices.values())))
-    latencies = _latencies_ms({n: r.model for n, r in results.items()}, images.pixels[0])
+    runners = {name: Runner(result.model) for name, result in results.items()}
+    latencies = latencies_ms(runners, images.pixels[0], _ROUNDS)
     for name, result in results.items():
         comparison = result.report.comparison
         choices[name] = Choice(
@@ -68,18 +66,3 @@ def choose(
     table = tuple(replace(choices[name], chosen=name == chosen) for name in names)
     report = replace(results[chosen].report, choices=table)
     return replace(results[chosen], report=report)
-
-
-def _latencies_ms(files: dict[str, bytes], image: np.ndarray) -> dict[str, float]:
-    """Median times of the files, which take turns, so that a busy machine slows all alike."""
-    runners = {name: Runner(content) for name, content in files.items()}
-    times = {name: [] for name in files}
-    for runner in runners.values():
-        runner.set_input(image)
-        runner.interpreter.invoke()
-    for _ in range(_ROUNDS):
-        for name, runner in runners.items():
-            start = time.perf_counter()
-            runner.interpreter.invoke()
-            times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values) * 1e3) for name, values in times.items()}

@@ -123,24 +123,75 @@ def compare_lowered(
     lowered: keras.Model, content: bytes, images: Images, runs: int = 20, num_threads: int = 1
 ) -> Comparison:
     """`compare` for a model that is already lowered, and checked images."""
-    runner = Runner(content, num_threads)
-    expected, got = tuple(lowered.outputs[0].shape), runner.outputs[0].shape
+    outputs = run_both(lowered, content, images, num_threads)
+    return compare_outputs(outputs, content, images, runs, num_threads)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a lowered model and its file gave for the same images.
+
+    Attributes:
+        keras, file: their outputs, each (n, ...), in float.
+        keras_values, file_values: the same, or the logits where the model ends in a softmax
+            or sigmoid: what errors are measured on.
+        measured_on: "logits" or "outputs", accordingly.
+        keras_latency_ms: median time of one call of the Keras model.
+    """
+
+    keras: np.ndarray
+    file: np.ndarray
+    keras_values: np.ndarray
+    file_values: np.ndarray
+    measured_on: str
+    keras_latency_ms: float
+
+
+def run_both(lowered: keras.Model, content: bytes, images: Images, num_threads: int = 1) -> Outputs:
+    """Run a lowered model and its file on checked images, one by one.
+
+    Raises:
+        ValueError: for a file with another output than the model's.
+    """
+    expected, got = tuple(lowered.outputs[0].shape), Runner(content).outputs[0].shape
     if expected != got:
         raise ValueError(
             f"The file is not of this model: its output is {got}, the model's is {expected}"
         )
     # Both return their output and then, where they end in a softmax or sigmoid, the logits.
     logits_model = drop_final_activation(lowered)
-    probe_model, probe_file = lowered, content
+    probe_model = lowered
     if logits_model is not None:
         probe_model = keras.Model(lowered.inputs[0], [lowered.output, logits_model.output])
-        probe_file = with_logits(content) or content
     keras_outputs, keras_latency_ms = _run_keras(probe_model, images.pixels)
-    file_outputs = _run_file(Runner(probe_file, num_threads), images.pixels)
-    keras_top1, file_top1 = _top1(keras_outputs[0]), _top1(file_outputs[0])
-    reference, values = keras_outputs[-1], file_outputs[-1]
+    file, file_values = run_file(content, images, logits_model is not None, num_threads)
+    return Outputs(
+        keras=keras_outputs[0],
+        file=file,
+        keras_values=keras_outputs[-1],
+        file_values=file_values,
+        measured_on="outputs" if logits_model is None else "logits",
+        keras_latency_ms=keras_latency_ms,
+    )
+
+
+def run_file(
+    content: bytes, images: Images, logits: bool, num_threads: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs of a file, (n, ...), and the same again or, with `logits`, its logits."""
+    runner = Runner((with_logits(content) or content) if logits else content, num_threads)
+    outputs = _by_output([runner(image) for image in images.pixels])
+    return outputs[0], outputs[-1]
+
+
+def compare_outputs(
+    outputs: Outputs, content: bytes, images: Images, runs: int = 20, num_threads: int = 1
+) -> Comparison:
+    """The `Comparison` of outputs that are there already; only the latency is measured."""
+    keras_top1, file_top1 = top1(outputs.keras), top1(outputs.file)
+    reference, values = outputs.keras_values, outputs.file_values
     error = np.abs(reference - values)
-    labels = _usable_labels(images, classes=expected[-1])
+    labels = usable_labels(images, classes=outputs.keras.shape[-1])
     return Comparison(
         images=len(images),
         agreement=_share_equal(keras_top1, file_top1),
@@ -149,9 +200,9 @@ def compare_lowered(
         snr_db=snr_db(reference, values),
         max_abs_error=float(error.max()),
         mean_abs_error=float(error.mean()),
-        measured_on="outputs" if logits_model is None else "logits",
-        latency_ms=runner.latency_ms(images.pixels[0], runs),
-        keras_latency_ms=keras_latency_ms,
+        measured_on=outputs.measured_on,
+        latency_ms=Runner(content, num_threads).latency_ms(images.pixels[0], runs),
+        keras_latency_ms=outputs.keras_latency_ms,
         runs=runs,
         num_threads=num_threads,
         size_bytes=len(content),
@@ -183,21 +234,18 @@ def _run_keras(model: keras.Model, pixels: np.ndarray) -> tuple[list[np.ndarray]
     return _by_output(outputs), float(np.median(times) * 1e3)
 
 
-def _run_file(runner: Runner, pixels: np.ndarray) -> list[np.ndarray]:
-    return _by_output([runner(image) for image in pixels])
-
-
 def _by_output(rows: list[list[np.ndarray]]) -> list[np.ndarray]:
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
-def _usable_labels(images: Images, classes: int) -> np.ndarray | None:
+def usable_labels(images: Images, classes: int) -> np.ndarray | None:
     """Labels, unless they count class folders and the model has another number of classes."""
     names = images.class_names
     return images.labels if names is None or len(names) == classes else None
 
 
-def _top1(outputs: np.ndarray) -> np.ndarray | None:
+def top1(outputs: np.ndarray) -> np.ndarray | None:
+    """Class of each row, (n,); None unless the outputs are one row of at least two classes."""
     return outputs.argmax(axis=1) if outputs.ndim == 2 and outputs.shape[1] > 1 else None
 
 

@@ -22,13 +22,15 @@ class Gate:
 
     Attributes:
         name: of its tensor in the file.
-        mean: mean of its values, in [0, 1].
+        mean, minimum, maximum: of its values, in [0, 1].
         int8_snr_db: 10 log10(mean of its squares / (step^2 / 12)) with the step of 1/256 that
             int8 has for every sigmoid: what rounding alone leaves of the gate, in dB.
     """
 
     name: str
     mean: float
+    minimum: float
+    maximum: float
     int8_snr_db: float
 
     @property
@@ -78,7 +80,7 @@ def measure_gates(calibrated: bytes, images: Images) -> tuple[Gate, ...]:
 def _gate(name: str, values: np.ndarray) -> Gate:
     power = float(np.square(values, dtype="float64").mean())
     snr = 10 * math.log10(power * 12 / STEP**2) if power else -math.inf
-    return Gate(name, float(values.mean()), snr)
+    return Gate(name, float(values.mean()), float(values.min()), float(values.max()), snr)
 
 
 def gate_names(calibrated: bytes) -> list[str]:

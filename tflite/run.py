@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,23 +42,33 @@ class TensorInfo:
 
 
 class Runner:
-    """A .tflite file, ready to run with XNNPACK on the CPU.
+    """A .tflite file, ready to run on the CPU.
 
     Args:
         model: the file's bytes, or its path.
         num_threads: threads of the interpreter.
+        xnnpack: whether XNNPACK runs what it can; False leaves all to the built-in kernels.
 
     Raises:
         ValueError: when the bytes are no TFLite model, or the interpreter refuses them.
         FileNotFoundError: when there is no file at the path.
     """
 
-    def __init__(self, model: bytes | str | os.PathLike, num_threads: int = 1):
-        from ai_edge_litert.interpreter import Interpreter
+    def __init__(
+        self, model: bytes | str | os.PathLike, num_threads: int = 1, xnnpack: bool = True
+    ):
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         content = read_model(model)
+        kernels = (
+            OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        )
         try:
-            self.interpreter = Interpreter(model_content=content, num_threads=num_threads)
+            self.interpreter = Interpreter(
+                model_content=content,
+                num_threads=num_threads,
+                experimental_op_resolver_type=kernels,
+            )
             self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"The LiteRT interpreter refuses the file: {error}") from error
@@ -88,6 +99,31 @@ class Runner:
             self.interpreter.invoke()
             times.append(time.perf_counter() - start)
         return float(np.median(times) * 1e3)
+
+
+def latencies_ms(
+    runners: Mapping[str, Runner], image: np.ndarray, runs: int = 25
+) -> dict[str, float]:
+    """Median times of files that take turns, so that a busy machine slows all alike.
+
+    Args:
+        runners: the files by name.
+        image: (h, w, c), the same for all.
+        runs: invocations of each.
+
+    Returns:
+        By name the median of the wall-clock times in ms, without copying in and out.
+    """
+    times = {name: [] for name in runners}
+    for runner in runners.values():
+        runner.set_input(image)
+        runner.interpreter.invoke()
+    for _ in range(runs):
+        for name, runner in runners.items():
+            start = time.perf_counter()
+            runner.interpreter.invoke()
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values) * 1e3) for name, values in times.items()}
 
 
 def read_model(model: bytes | str | os.PathLike) -> bytes:

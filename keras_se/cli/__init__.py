@@ -5,7 +5,18 @@ import os
 import sys
 
 from .._version import __version__
-from . import compare, convert, demo, evaluate, explain, inspect, models, onnx_command, train
+from . import (
+    compare,
+    convert,
+    demo,
+    evaluate,
+    explain,
+    inspect,
+    models,
+    onnx_command,
+    report,
+    train,
+)
 from ._command import make_parser
 from ._native_logs import silenced
 
@@ -19,6 +30,7 @@ COMMANDS = tuple(
         convert,
         compare,
         inspect,
+        report,
         onnx_command,
         models,
     )

@@ -1,0 +1,113 @@
+"""`keras-se report`."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from ._arguments import (
+    add_preprocess_argument,
+    check_input,
+    check_output,
+    load_model,
+    preprocess_of,
+)
+from ._command import Command
+from ._console import working
+
+DETAILS = """\
+Runs both on the pictures, the file layer by layer, with XNNPACK and without, and writes one
+page: accuracy, agreement, the classes that changed, the pictures on which they disagree, the
+layers that lose most, the gates, every recipe beside float32, the operators, and what XNNPACK,
+GPUs, Edge TPU, Ethos-U, Core ML and TFLite Micro run of them. The page holds its pictures and
+loads nothing. Minutes for a large model: it is converted by every recipe.
+"""
+
+EXAMPLES = """\
+  keras-se report model.keras model.tflite --images pictures/
+  keras-se report model.keras model.tflite --images pictures/ -o page.html --json page.json
+  keras-se report model.keras model.tflite --images pictures/ --recipes float32 static_int8
+"""
+
+
+def _add_arguments(parser):
+    parser.add_argument("model", type=Path, metavar="MODEL.keras", help="what model.save wrote")
+    parser.add_argument("file", type=Path, metavar="FILE.tflite", help="what it was converted to")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        required=True,
+        help="held-out pictures, PNG or JPEG, directly in the folder or in one folder per class; "
+        "resized to the model's input",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="PAGE",
+        default=Path("report.html"),
+        help="page to write (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too, as JSON")
+    add_preprocess_argument(parser)
+    parser.add_argument(
+        "--recipes",
+        nargs="+",
+        metavar="RECIPE",
+        help="to convert by, beside float32 (default: all)",
+    )
+    parser.add_argument(
+        "--shown",
+        type=int,
+        default=24,
+        help="pictures of disagreements in the page, at most (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--runs", type=int, default=25, help="runs behind each latency (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of the interpreter (default: %(default)s)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the outputs")
+
+
+def _run(arguments):
+    check_input(arguments.file)
+    outputs = [path for path in (arguments.output, arguments.json) if path is not None]
+    for path in outputs:
+        check_output(path, arguments.overwrite)
+    try:
+        import jinja2  # noqa: F401
+    except ImportError as error:
+        raise ImportError('The page needs Jinja2: pip install "keras-se[report]"') from error
+    with working("loading the model"):
+        model = load_model(arguments.model)
+        from .. import tflite
+    with working("measuring the file"):
+        report = tflite.report(
+            model,
+            arguments.file,
+            arguments.images,
+            preprocess=preprocess_of(model, arguments.preprocess),
+            recipes=arguments.recipes or tuple(tflite.RECIPES),
+            shown=arguments.shown,
+            runs=arguments.runs,
+            num_threads=arguments.threads,
+            command=shlex.join(["keras-se", *sys.argv[1:]]),
+        )
+    report.save_html(arguments.output, arguments.overwrite)
+    if arguments.json is not None:
+        report.save_json(arguments.json, arguments.overwrite)
+    print(report.comparison)
+    for path in outputs:
+        print(f"wrote {path}")
+
+
+COMMAND = Command(
+    name="report",
+    summary="write a page about a .tflite file: accuracy, layers, recipes, devices",
+    details=DETAILS,
+    examples=EXAMPLES,
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,21 @@
+"""One page, or JSON, about a .tflite file: what was lost, where, and what would cure it."""
+
+from .collect import report
+from .facts import FileReport, Origin
+from .predictions import Change, Confusion, Disagreement
+from .recipes import Kernels, RecipeRow
+from .rules import Problem
+from .support import Support
+
+__all__ = [
+    "Change",
+    "Confusion",
+    "Disagreement",
+    "FileReport",
+    "Kernels",
+    "Origin",
+    "Problem",
+    "RecipeRow",
+    "Support",
+    "report",
+]

@@ -1,0 +1,138 @@
+"""What a reader should know first, and what would mend it."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from ..layerwise import worst_layers
+from .facts import FileReport
+from .support import MEASURED
+
+GOOD, NOTE, ATTENTION = "good", "note", "attention"
+_POOR_SNR_DB = 30.0
+_ACCURACY_DROP = 0.005
+_AGREEMENT = 0.99
+_FEW_IMAGES = 100
+_FASTER = 1.3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about the file.
+
+    Attributes:
+        level: "good", "note" or "attention".
+        text: what was found.
+        cure: what to do about it, or "".
+    """
+
+    level: str
+    text: str
+    cure: str = ""
+
+
+def findings(facts: FileReport) -> tuple[Finding, ...]:
+    """The findings, those that need attention first."""
+    found = [
+        *_accuracy(facts),
+        *_snr(facts),
+        *_gates(facts),
+        *_left_over(facts),
+        *_faster(facts),
+        *_devices(facts),
+        *_evidence(facts),
+    ]
+    order = (ATTENTION, NOTE, GOOD)
+    return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
+
+
+def _accuracy(facts):
+    comparison = facts.comparison
+    if comparison.file_accuracy is not None:
+        points = 100 * (comparison.file_accuracy - comparison.float_accuracy)
+        if points < -100 * _ACCURACY_DROP:
+            cure = (
+                "quantize_aware, then a few epochs of training; or a recipe below that loses less"
+            )
+            yield Finding(
+                ATTENTION, f"The file loses {-points:.2f} points of top-1 accuracy.", cure
+            )
+        else:
+            what = "nothing" if points >= 0 else f"{-points:.2f} points"
+            yield Finding(GOOD, f"Top-1 accuracy: the file loses {what} against Keras.")
+    if comparison.agreement is not None and comparison.agreement < _AGREEMENT:
+        differ = len(facts.disagreements)
+        yield Finding(
+            ATTENTION,
+            f"The file gives another class than Keras to {differ} of {comparison.images} pictures.",
+            "see the layers that lose most; more typical calibration pictures; mixed_int8",
+        )
+
+
+def _snr(facts):
+    if facts.comparison.snr_db >= _POOR_SNR_DB:
+        return
+    worst = worst_layers(facts.layers, 1)
+    where = f" Most is lost in one {worst[0].operator}" if worst else ""
+    reason = f": {worst[0].reason}" if worst and worst[0].reason else ""
+    yield Finding(
+        NOTE,
+        f"The {facts.comparison.measured_on} carry {facts.comparison.snr_db:.1f} dB, below the "
+        f"{_POOR_SNR_DB:.0f} dB usual of int8.{where}{reason}.".replace("..", "."),
+        "quantize_aware trains the network for its rounding" if worst else "",
+    )
+
+
+def _gates(facts):
+    small = [gate for gate in facts.gates if gate.is_small]
+    if small and facts.recipe in ("static_int8", None):
+        yield Finding(
+            ATTENTION,
+            f"Too small for int8's steps of 1/256: {len(small)} of {len(facts.gates)} gates.",
+            'recipe="mixed_int8", or gates of hard_sigmoid',
+        )
+    elif facts.gates and not small:
+        yield Finding(GOOD, "Every gate is large enough for int8's steps of 1/256.")
+
+
+def _left_over(facts):
+    xnnpack = facts.devices[0]
+    if not xnnpack.problems:
+        yield Finding(GOOD, f"XNNPACK runs every operator, in {xnnpack.note}.")
+        return
+    left = ", ".join(f"{p.count} x {p.operator}" for p in xnnpack.problems)
+    cures = dict.fromkeys(problem.cure for problem in xnnpack.problems)
+    yield Finding(NOTE, f"XNNPACK leaves {left} to slower kernels.", "; ".join(cures))
+
+
+def _faster(facts):
+    own = next((row for row in facts.recipes if row.is_file), None)
+    others = [row for row in facts.recipes if not row.is_file and row.latency_ms]
+    if own is None or not others:
+        return
+    best = min(others, key=lambda row: row.latency_ms)
+    keeps = best.agreement is None or best.agreement >= _AGREEMENT
+    if own.latency_ms > _FASTER * best.latency_ms and keeps:
+        ratio = own.latency_ms / best.latency_ms
+        text = f"Recipe {best.recipe} is {ratio:.1f} times as fast on this machine"
+        yield Finding(NOTE, f"{text} and agrees as well.", f'recipe="{best.recipe}"')
+
+
+def _devices(facts):
+    refused = [each for each in facts.devices if each.evidence != MEASURED and each.share == 0]
+    for each in refused:
+        cure = Counter(problem.cure for problem in each.problems).most_common(1)[0][0]
+        yield Finding(NOTE, f"{each.device} runs nothing of this file.", cure)
+
+
+def _evidence(facts):
+    comparison = facts.comparison
+    if comparison.images < _FEW_IMAGES:
+        step = 100 / comparison.images
+        yield Finding(
+            NOTE,
+            f"Measured on {comparison.images} pictures: one more or less is {step:.1f} points.",
+            "some hundred held-out pictures",
+        )
+    if comparison.agreement is not None and comparison.file_accuracy is None:
+        text = "The pictures have no labels, so agreement is known and accuracy is not."
+        yield Finding(NOTE, text, "one folder per class")
