@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -116,7 +117,7 @@ def evaluate(
             classifier_activation=None,
         )
     files, labels = _find_pictures(Path(data), network.output_shape[-1], class_names)
-    facts = {"size": size, "crop": crop, "interpolation": interpolation}
+    facts: dict[str, Any] = {"size": size, "crop": crop, "interpolation": interpolation}
     tally = _Tally(state, facts | {"network": _digest(network), "pictures": _names(files)})
     load = _Loader(**facts)
     for start, pictures in _batches(files, tally.images, batch_size, load):

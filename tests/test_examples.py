@@ -1,5 +1,6 @@
 """The examples as a newcomer runs them, with few pictures and steps."""
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from keras_se import tflite
+from keras_se.applications import SEResNetCIFAR
 from keras_se.layers import SqueezeExcite
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -58,9 +60,13 @@ def test_fine_tune_on_digits(tmp_path):
 
 
 def test_fine_tune_on_a_folder(tmp_path, pictures):
-    network = ("--model", "SEResNetCIFAR", "--weights", "")
-    with pytest.raises(AssertionError, match="weights"):  # an unknown one is refused
-        run("fine_tune.py", "--tiny", "--data", pictures, *network, "--output", tmp_path / "a")
+    model = SEResNetCIFAR(20, weights=None, input_shape=(32, 32, 3), classes=2)
+    model.save_weights(tmp_path / "trained.weights.h5")
+    network = ("--model", "SEResNetCIFAR", "--weights", tmp_path / "trained.weights.h5")
+    printed = run("fine_tune.py", "--tiny", "--data", pictures, *network, "--output", tmp_path)
+    assert re.search(r"accuracy: \d+\.\d% of 2 pictures", printed)
+    results = json.loads((tmp_path / "tuned" / "results.json").read_text())
+    assert set(results["class_accuracy"]) == {"blue", "red"} and results["epochs"] == 3
 
 
 def test_insert_se(tmp_path):

@@ -61,8 +61,8 @@ def choose(
     eligible = [name for name in names if choices[name].problem is None]
     if not eligible:
         best = max(results.values(), key=lambda result: result.report.comparison.snr_db)
-        table = "\n".join(str(choices[name]) for name in names)
-        raise BoundNotMet(f"No recipe keeps {bounds}:\n{table}", best)
+        rows = "\n".join(str(choices[name]) for name in names)
+        raise BoundNotMet(f"No recipe keeps {bounds}:\n{rows}", best)
     fastest = min(latencies[name] for name in eligible)
     chosen = next(name for name in eligible if latencies[name] <= _TIE * fastest)
     table = tuple(replace(choices[name], chosen=name == chosen) for name in names)
@@ -73,7 +73,7 @@ def choose(
 def _latencies_ms(files: dict[str, bytes], image: np.ndarray) -> dict[str, float]:
     """Median times of the files, which take turns, so that a busy machine slows all alike."""
     runners = {name: Runner(content) for name, content in files.items()}
-    times = {name: [] for name in files}
+    times: dict[str, list[float]] = {name: [] for name in files}
     for runner in runners.values():
         runner.set_input(image)
         runner.interpreter.invoke()

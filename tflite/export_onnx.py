@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -92,7 +93,7 @@ class _Source:
     output: TensorInfo
     images: Images
     reference: np.ndarray  # real values, (n, ...)
-    export: Callable[..., object] = field(repr=False)  # (opset, nchw) -> ModelProto
+    export: Callable[..., Any] = field(repr=False)  # (opset, nchw) -> ModelProto
 
 
 def to_onnx(
@@ -359,12 +360,22 @@ def _renamed(tensor: TensorInfo, name: str, layout: str = "nhwc") -> TensorInfo:
     return TensorInfo(name, (n, *rest), tensor.dtype, tensor.scale, tensor.zero_point)
 
 
+class _Collector(logging.Handler):
+    """Appends the text of errors to a list."""
+
+    def __init__(self, messages: list[str]):
+        super().__init__(logging.ERROR)
+        self.messages = messages
+
+    def emit(self, record):
+        self.messages.append(record.getMessage())
+
+
 @contextlib.contextmanager
 def _listening() -> Iterator[list[str]]:
     """Collect the errors that tf2onnx logs and does not raise, and keep the rest quiet."""
-    messages = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: messages.append(record.getMessage())
+    messages: list[str] = []
+    handler = _Collector(messages)
     ours, others = logging.getLogger("tf2onnx"), logging.getLogger("tensorflow")
     propagate, level = ours.propagate, others.level
     ours.addHandler(handler)
