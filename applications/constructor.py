@@ -63,15 +63,6 @@ class Constructor(Protocol):
     def __call__(self, *args, **kwargs) -> ImageModel: ...
 
 
-class Constructor(Protocol):
-    """A public function that builds a network, with what it builds."""
-
-    __name__: str
-    spec: NetworkSpec
-
-    def __call__(self, *args, **kwargs) -> ImageModel: ...
-
-
 def constructor(spec: NetworkSpec, summary: str):
     """Make the public function that builds `spec`, with its real signature and help."""
     default_weights = "imagenet" if published_weights(spec.name) else None

@@ -15,8 +15,6 @@ from .preprocessing import IMAGENET, Preprocessing
 
 Facts = dict[str, Any]  # fields of a specification that several rows share
 
-Facts = dict[str, Any]  # fields of a specification that several rows share
-
 
 @dataclass(frozen=True)
 class Variant:

@@ -119,7 +119,6 @@ def _unpickle(stream, read_storage: Callable | None = None):
     """The next object in the stream, if nothing else than tensors is in it."""
     start = stream.tell()
     argument: Any  # what it is depends on the operation
-    argument: Any  # what it is depends on the operation
     for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
         if opcode.name == "GLOBAL":
             _find(*argument.split(" ", 1))

@@ -90,7 +90,7 @@ class FreezeBatchNorm(keras.callbacks.Callback):
     def _unfreeze(self):
         for layer in self._frozen:
             _set_trainable(layer, True)
-        self._frozen: list[keras.layers.Layer] = []
+        self._frozen = []
 
 
 def _set_trainable(layer, value: bool):
