@@ -17,12 +17,13 @@ from . import (
     vgg,
 )
 from .bn_inception import BNInception, SEBNInception
-from .evaluation import Evaluation, evaluate, resize_and_crop
+from .evaluation import Evaluation, evaluate
 from .features import features
 from .image_model import ImageModel
 from .inception_resnet_v2 import InceptionResNetV2, SEInceptionResNetV2
 from .inception_v3 import InceptionV3, SEInceptionV3
 from .mobilenet import MobileNet, SEMobileNet
+from .pictures import resize_and_crop
 from .preprocessing import Preprocessing, decode_predictions
 from .profile import Profile, profile
 from .registry import list_models, summary_table

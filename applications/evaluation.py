@@ -1,30 +1,21 @@
-"""Top-1 and top-5 on a folder of pictures, prepared as for the published figures.
-
-The resize and the crop are those of torchvision and timm, which published the figures:
-Pillow's filter, the short side to floor(size / crop), then the centre.
-https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
-"""
+"""Top-1 and top-5 on a folder of pictures, prepared as for the published figures."""
 
 import hashlib
 import json
-import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from PIL import Image
 
+from ..files import replacing
+from .pictures import FILTERS, Loader, batches, find_pictures
 from .registry import MODELS
 from .spec import check_name
 from .weights.sources import Graph, find_source
-
-EXTENSIONS = (".jpeg", ".jpg", ".png")
-FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
 @dataclass(frozen=True)
@@ -116,11 +107,11 @@ def evaluate(
             input_shape=(size, size, 3),
             classifier_activation=None,
         )
-    files, labels = _find_pictures(Path(data), network.output_shape[-1], class_names)
+    files, labels = find_pictures(Path(data), network.output_shape[-1], class_names)
     facts: dict[str, Any] = {"size": size, "crop": crop, "interpolation": interpolation}
     tally = _Tally(state, facts | {"network": _digest(network), "pictures": _names(files)})
-    load = _Loader(**facts)
-    for start, pictures in _batches(files, tally.images, batch_size, load):
+    load = Loader(**facts)
+    for start, pictures in batches(files, tally.images, batch_size, load):
         scores = network.predict_on_batch(network.preprocess(pictures))
         tally.add(np.asarray(scores), labels[start : start + len(pictures)])
         if progress is not None:
@@ -136,56 +127,6 @@ def evaluate(
     )
 
 
-def resize_and_crop(
-    picture: Image.Image, size: int, crop: float = 0.875, interpolation: str = "bicubic"
-) -> np.ndarray:
-    """The centre of a resized picture, as in torchvision.
-
-    Args:
-        picture: any of Pillow's.
-        size: side of the result, in pixels.
-        crop: part of the resized picture's short side that this is, in (0, 1].
-        interpolation: "bicubic" or "bilinear".
-
-    Returns:
-        uint8 array of shape (size, size, 3).
-
-    >>> resize_and_crop(Image.new("L", (64, 48)), 32).shape
-    (32, 32, 3)
-    """
-    picture = picture.convert("RGB")
-    short_side = math.floor(size / crop)
-    scaled = [int(short_side * side / min(picture.size)) for side in picture.size]
-    scaled[picture.size.index(min(picture.size))] = short_side
-    picture = picture.resize(scaled, FILTERS[interpolation])
-    left, top = (round((side - size) / 2) for side in scaled)
-    return np.asarray(picture.crop((left, top, left + size, top + size)))
-
-
-@dataclass(frozen=True)
-class _Loader:
-    size: int
-    crop: float
-    interpolation: str
-
-    def __call__(self, path: Path) -> np.ndarray:
-        try:
-            with Image.open(path) as picture:
-                return resize_and_crop(picture, self.size, self.crop, self.interpolation)
-        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError
-            raise ValueError(f"Cannot read the picture {str(path)!r}: {error}") from error
-
-
-def _batches(files, start, batch_size, load) -> Iterator[tuple[int, np.ndarray]]:
-    """Where a batch starts and its pictures; the next one is read meanwhile."""
-    with ThreadPoolExecutor() as pool:
-        ahead = pool.map(load, files[start : start + batch_size])
-        for first in range(start, len(files), batch_size):
-            batch, after = ahead, first + batch_size
-            ahead = pool.map(load, files[after : after + batch_size])
-            yield first, np.stack(list(batch))
-
-
 def _size_of(network) -> int:
     if isinstance(network, str):
         return MODELS[network].spec.size
@@ -196,26 +137,6 @@ def _size_of(network) -> int:
             f"Received: input_shape={network.input_shape}, size=None"
         )
     return height
-
-
-def _find_pictures(folder: Path, classes: int, class_names) -> tuple[list[Path], np.ndarray]:
-    there = sorted(d.name for d in folder.iterdir() if d.is_dir()) if folder.is_dir() else []
-    names = there if class_names is None else list(class_names)
-    if len(names) != classes or not set(there) <= set(names) or not there:
-        raise ValueError(
-            f"The network has {classes} classes; `data` needs a folder for each of them, or "
-            f"`class_names` all of their names. Received: data={str(folder)!r} with {len(there)} "
-            f"folders, class_names={None if class_names is None else len(names)}"
-        )
-    files = [
-        (path, names.index(name))
-        for name in there
-        for path in sorted((folder / name).iterdir())
-        if path.suffix.lower() in EXTENSIONS
-    ]
-    if not files:
-        raise ValueError(f"There are no pictures. Received: data={str(folder)!r}")
-    return [path for path, _ in files], np.array([label for _, label in files])
 
 
 def _names(files: list[Path]) -> str:
@@ -256,6 +177,5 @@ class _Tally:
         self.top5 += int(hits.sum())
         if self.path is not None:
             kept = {"images": self.images, "top1": self.top1, "top5": self.top5, "key": self.key}
-            new = self.path.with_name(f"{self.path.name}.new")
-            new.write_text(json.dumps(kept))
-            new.replace(self.path)
+            with replacing(self.path) as new:
+                new.write_text(json.dumps(kept))

@@ -7,8 +7,9 @@
 
 The archives hold train/CLASS/*.jpg and test/CLASS/*.jpg. The recipe is the preset "cifar" of
 keras_se.training (He et al., section 4.2) with 164 epochs. An epoch of ResNet-20 on 50,000
-pictures takes about two minutes on two free cores. Broken off, the same command goes on. The test pictures are looked at after every
-epoch but choose nothing: the accuracy is that of the last epoch.
+pictures takes about two minutes on two free cores. Broken off, the same command goes on. The
+test pictures are looked at after every epoch but choose nothing: the accuracy is that of the
+last epoch.
 
 Expected: ResNet-20 8.75 % error after 164 epochs (He et al.); ResNet-110 6.37 %,
 SE-ResNet-110 5.21 % (Hu et al., table 6).

@@ -23,6 +23,7 @@ from keras_se.applications.weights.table import WEIGHTS
 ROW = WEIGHTS["seresnet50.ra2_in1k"]
 FILE = safetensors.numpy.save({"w": np.arange(200_000, dtype="f4")})
 module = sys.modules[download.__module__]
+transfer = sys.modules[module.Part.__module__]
 
 
 @dataclass
@@ -181,7 +182,7 @@ def test_it_gives_up_after_a_while(server):
 
 
 def test_a_server_that_says_nothing(server, monkeypatch):
-    monkeypatch.setattr(module, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(transfer, "TIMEOUT_S", 0.1)
     server.pause_s, server.faults = 0.4, []
     with pytest.raises(DownloadError, match="timed out"):
         download(ROW)
@@ -244,7 +245,7 @@ def test_a_wrong_file_put_there_by_hand_is_refused(server, release):
 
 
 def test_one_bad_transfer_is_tried_again(server, release, monkeypatch):
-    original, changes = module._Part.receive, [b"x"]
+    original, changes = module.Part.receive, [b"x"]
 
     def receive(self, *arguments):
         result = original(self, *arguments)
@@ -252,7 +253,7 @@ def test_one_bad_transfer_is_tried_again(server, release, monkeypatch):
             self.path.write_bytes(changes.pop())
         return result
 
-    monkeypatch.setattr(module._Part, "receive", receive)
+    monkeypatch.setattr(module.Part, "receive", receive)
     assert download(release).read_bytes() == FILE
 
 

@@ -10,13 +10,13 @@ from .bounds import Bounds, Choice
 from .c_array import c_name, to_c_array
 from .compare import Comparison, compare
 from .convert import convert
-from .export_onnx import OnnxResult, to_onnx
 from .gates import Gate
 from .images import Images, load_images
 from .inspect import Inspection, Operator, inspect
 from .layerwise import LayerError
 from .lower import lower
 from .metadata import add_metadata, read_labels
+from .onnx_export import OnnxResult, to_onnx
 from .passes import Lowering
 from .preprocess import Preprocess
 from .qat import calibrate_ranges, quantize_aware, strip

@@ -59,6 +59,12 @@ def _add_arguments(parser):
         help="of the split, the weights and the order of the pictures (default: %(default)s)",
     )
     parser.add_argument(
+        "--precision",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        default="float32",
+        help="that the network is trained in (default: %(default)s)",
+    )
+    parser.add_argument(
         "--jit", action="store_true", help="train with XLA on every device (default: Keras' choice)"
     )
     parser.add_argument(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..training.precision import check_precision
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -15,6 +17,8 @@ class Settings:
         depth: number of weighted layers of the SE-ResNet, 6 n + 2.
         epochs: epochs of training; None means as many as make about 230 steps, at most 60.
         seed: of the split, the weights and the order of the pictures.
+        precision: what the network is trained in; see `keras_se.training.set_precision`. The
+            float row of the table is the float32 file in any case.
         jit: compile with XLA on every device; False leaves it to Keras, "auto".
         overwrite: replace the files of an earlier run.
 
@@ -28,6 +32,7 @@ class Settings:
     depth: int = 8
     epochs: int | None = None
     seed: int = 0
+    precision: str = "float32"
     jit: bool = False
     overwrite: bool = False
 
@@ -40,3 +45,4 @@ class Settings:
             raise ValueError(f"`epochs` must be at least 1. Received: epochs={self.epochs}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"`seed` must be in [0, 2**32). Received: seed={self.seed}")
+        check_precision(self.precision)

@@ -48,6 +48,7 @@ def train(kept: Pictures, held_out: Pictures, settings: Settings, verbose=0) -> 
         batch_size=batch_size,
         base_learning_rate=0.4,  # 0.1 for a batch of 64
         jit_compile=settings.jit or "auto",
+        precision=settings.precision,
     )
     model.fit(
         model.preprocess(kept.images),
