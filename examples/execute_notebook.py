@@ -14,6 +14,7 @@ import nbformat
 from nbclient import NotebookClient
 
 NOTEBOOK = Path(__file__).with_name("pictures_to_phone.ipynb")
+FORMS = ("image/png", "text/html")  # in which an output is kept, where it offers several
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
@@ -28,15 +29,29 @@ def execute(path: Path) -> nbformat.NotebookNode:
     NotebookClient(
         notebook, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
     ).execute()
-    for cell in notebook.cells:
-        cell.metadata.pop("execution", None)  # the times of this run
-        if cell.cell_type == "code":  # what native libraries log is of no use to a reader
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
-    }
+    tidy(notebook)
     nbformat.write(notebook, path)
     return notebook
+
+
+def tidy(notebook: nbformat.NotebookNode) -> None:
+    """Leave out what is of this run or of no use to a reader."""
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = nbformat.NotebookNode(kernelspec=kernel)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # times
+        kept: list[nbformat.NotebookNode] = []
+        for output in cell.get("outputs", ()):
+            if output.get("name") == "stderr":  # what native libraries log
+                continue
+            if kept and output.output_type == kept[-1].output_type == "stream":
+                kept[-1].text += output.text
+                continue
+            if "data" in output:
+                output.data = {kind: output.data[kind] for kind in FORMS if kind in output.data}
+            kept.append(output)
+        if cell.cell_type == "code":
+            cell.outputs = kept
 
 
 if __name__ == "__main__":
