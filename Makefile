@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-backends test-mediapipe lint bench clean
+.PHONY: demo test test-slow test-examples test-backends test-mediapipe lint types bench clean
 
 demo: .venv/ready
 	$(BIN)/keras-se demo --output demo-output --overwrite
@@ -12,6 +12,10 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -q -m slow
+
+# The examples and the notebook, as processes of their own, with few pictures.
+test-examples: .venv/ready
+	$(BIN)/python -m pytest -q -m slow tests/test_examples.py tests/test_notebook.py
 
 # The layers and applications on JAX and PyTorch, in an environment of their own.
 test-backends: .venv-backends/ready
@@ -25,6 +29,12 @@ test-mediapipe: .venv/ready .venv-mediapipe/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# mypy knows packages by where they lie: links put the three folders as they are installed.
+types: .venv/ready
+	rm -rf build/types && mkdir -p build/types/keras_se
+	ln -s $(CURDIR)/keras_se/* $(CURDIR)/applications $(CURDIR)/tflite build/types/keras_se/
+	cd build/types && $(abspath $(BIN))/python -m mypy --config-file $(CURDIR)/pyproject.toml -p keras_se
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/grouped_conv.py

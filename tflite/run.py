@@ -28,7 +28,7 @@ class TensorInfo:
 
     def quantize(self, values: np.ndarray) -> np.ndarray:
         """Real values to stored ones: rounded and clipped to the dtype's range."""
-        if self.scale is None:
+        if self.scale is None or self.zero_point is None:
             return np.asarray(values, self.dtype)
         limits = np.iinfo(self.dtype)
         stored = np.round(np.asarray(values, "float64") / self.scale) + self.zero_point
@@ -36,7 +36,7 @@ class TensorInfo:
 
     def dequantize(self, stored: np.ndarray) -> np.ndarray:
         """Stored values to real ones, in float32."""
-        if self.scale is None:
+        if self.scale is None or self.zero_point is None:
             return stored.astype("float32")
         return ((stored.astype("float64") - self.zero_point) * self.scale).astype("float32")
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from ._command import Command
 from ._console import working
@@ -72,13 +73,14 @@ FLAGS = (
     ("tensorboard", bool, "write event files"),
     ("overwrite", bool, "start anew where --output holds another run"),
 )
+METAVARS: dict[type, str] = {str: "NAME", Path: "DIR"}
 
 
 def _add_arguments(parser):
     parser.add_argument("--settings", type=Path, metavar="FILE.toml", help="settings by name")
     parser.add_argument("--preset", default="default", help="see above (default: %(default)s)")
     for name, kind, text in FLAGS:
-        shared = {"default": argparse.SUPPRESS, "help": text}
+        shared: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text}
         if kind is bool:
             shared["action"] = argparse.BooleanOptionalAction
         elif kind is tuple:
@@ -86,7 +88,7 @@ def _add_arguments(parser):
         elif isinstance(kind, tuple):
             shared["choices"] = kind
         else:
-            shared |= {"type": kind, "metavar": {str: "NAME", Path: "DIR"}.get(kind, "N")}
+            shared |= {"type": kind, "metavar": METAVARS.get(kind, "N")}
         parser.add_argument(f"--{name.replace('_', '-')}", **shared)
     parser.add_argument(
         "--model-option",

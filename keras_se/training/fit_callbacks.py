@@ -4,6 +4,7 @@ import csv
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -27,7 +28,7 @@ class StopOnNaN(keras.callbacks.Callback):
     def __init__(self, record: Record, pictures: Callable[[int], list[str]]):
         super().__init__()
         self.record, self.pictures = record, pictures
-        self._last = None
+        self._last: tuple[int, Any] | None = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self._last = epoch, None
@@ -75,7 +76,7 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, record: Record, batch_size: int, verbose: int):
         super().__init__()
         self.record, self.batch_size, self.verbose = record, batch_size, verbose
-        self._epoch_seconds = None
+        self._epoch_seconds: float | None = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start, self._counted_from, self._steps = time.perf_counter(), None, 0
@@ -117,8 +118,8 @@ class Progress(keras.callbacks.Callback):
             self._bar.stateful_metrics |= {name for name, _ in shown}
             self._bar.update(self.params["steps"], shown, finalize=True)
         elif self.verbose == 2:
-            shown = "  ".join(f"{name} {value:.4g}" for name, value in figures)
-            print(f"Epoch {epoch + 1}/{self.params['epochs']}: {shown}", flush=True)
+            line = "  ".join(f"{name} {value:.4g}" for name, value in figures)
+            print(f"Epoch {epoch + 1}/{self.params['epochs']}: {line}", flush=True)
 
     def _left(self, epoch: int) -> str:
         if self._epoch_seconds is None:

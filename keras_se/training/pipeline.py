@@ -47,7 +47,7 @@ def training_batches(
     def read(number):
         picture, number = source.read_or_next(int(number))
         if settings.crop != "resized":
-            picture = resize_and_crop_once(picture, settings.image_size)
+            picture = resize_and_crop_once(picture, settings.resolved_size)
         return picture, np.int64(source.labels[number])
 
     def picture(position):  # of this process -> of the run
@@ -78,7 +78,7 @@ def validation_batches(source: Source, settings: FitSettings, preprocess: Prepro
     """
     import tensorflow as tf
 
-    size, classes = settings.image_size, len(source.class_names)
+    size, classes = settings.resolved_size, len(source.class_names)
 
     def read(number):
         picture = source.read_or_note(int(number))
@@ -126,7 +126,7 @@ def _normalise(tf, pixels, preprocess: Preprocessing):
     """`preprocess`, which computes in Keras' backend, in TensorFlow."""
     if preprocess.channel_order == "bgr":
         pixels = tf.reverse(pixels, axis=[-1])
-    return (pixels - np.float32(preprocess.mean)) / np.float32(preprocess.std)
+    return (pixels - np.asarray(preprocess.mean, "float32")) / np.asarray(preprocess.std, "float32")
 
 
 def _order(tf, position, pictures: int, settings: FitSettings):
@@ -140,7 +140,7 @@ def _order(tf, position, pictures: int, settings: FitSettings):
 
 def _crop_and_flip(tf, pixels, settings: FitSettings, position):
     """One picture, cropped and mirrored; Keras' RandomCrop crops a whole batch at one place."""
-    size = settings.image_size
+    size = settings.resolved_size
     seed = tf.stack([tf.cast(settings.seed, "int64"), position])
     if settings.crop == "resized":
         # Szegedy et al., https://arxiv.org/abs/1409.4842, section 6: 8 to 100 % of the area,

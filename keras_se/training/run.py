@@ -206,14 +206,15 @@ class _Run:
 
     def stages(self) -> list[Stage]:
         """The classifier alone, where that is asked for, and the whole network."""
-        head, epochs = self.settings.head_epochs, self.settings.epochs
+        head, epochs = self.settings.head_epochs, self.settings.resolved_epochs
         ranges = [(0, head, True)] * bool(head) + [(head, epochs, False)]
         return [Stage(index, *one) for index, one in enumerate(ranges)]
 
     def train(self):
         """Do the steps that are left, stage by stage; an epoch begun is a part of its own."""
+        epochs = self.settings.resolved_epochs
         for stage in self.stages():
-            if self.record.steps >= stage.end * self.steps and stage.end < self.settings.epochs:
+            if self.record.steps >= stage.end * self.steps and stage.end < epochs:
                 continue
             compile_stage(self.model, self.settings, stage, self.steps)
             self.resume(stage)

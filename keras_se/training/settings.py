@@ -174,10 +174,26 @@ class FitSettings:
                 f"frozen_epochs={self.frozen_epochs}"
             )
 
+    @property
+    def resolved_size(self) -> int:
+        """`image_size`, which `fit` resolves before the first picture is read."""
+        return _resolved("image_size", self.image_size)
+
+    @property
+    def resolved_epochs(self) -> int:
+        """`epochs`, which `fit` resolves before the first picture is read."""
+        return _resolved("epochs", self.epochs)
+
     def facts(self) -> dict:
         """What decides the weights at the end, for comparing two runs."""
         values = asdict(self) | {"decay_at": list(self.decay_at)}
         return {name: value for name, value in values.items() if name not in PRINTED_ONLY}
+
+
+def _resolved(name: str, value: int | None) -> int:
+    if value is None:
+        raise ValueError(f"`{name}` is not resolved yet. Received: {name}=None")
+    return value
 
 
 NAMES = tuple(setting.name for setting in fields(FitSettings))
