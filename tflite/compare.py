@@ -110,11 +110,7 @@ def compare(
         TypeError: for a subclassed model.
     """
     content = read_model(tflite)
-    runner = Runner(content)
-    if len(runner.inputs[0].shape) != 4:
-        raise ValueError(f"A file with an image input is compared. Received: {runner.inputs[0]}")
-    _, height, width, channels = runner.inputs[0].shape
-    shape = (height, width, channels)
+    shape = Runner(content).image_shape
     images = load_images(images, shape, raw_pixels=preprocess is not None)
     if labels is not None:
         images = Images(images.pixels, as_labels(labels, len(images)))

@@ -75,6 +75,14 @@ class Runner:
         self.inputs = tuple(map(_tensor_info, self.interpreter.get_input_details()))
         self.outputs = tuple(map(_tensor_info, self.interpreter.get_output_details()))
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the input; ValueError where it is no image."""
+        if len(self.inputs[0].shape) != 4:
+            raise ValueError(f"A file with an image input is needed. Received: {self.inputs[0]}")
+        _, height, width, channels = self.inputs[0].shape
+        return height, width, channels
+
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:
         """Run one image, (h, w, c), given as real values; returns the outputs as real values."""
         self.set_input(image)
@@ -114,7 +122,7 @@ def latencies_ms(
     Returns:
         By name the median of the wall-clock times in ms, without copying in and out.
     """
-    times = {name: [] for name in runners}
+    times: dict[str, list[float]] = {name: [] for name in runners}
     for runner in runners.values():
         runner.set_input(image)
         runner.interpreter.invoke()
