@@ -51,7 +51,8 @@ def on_page_content(content, page, config, files):
 
 def _mathml(match):
     display = "block" if match[2] == "[" else "inline"
-    return convert(html.unescape(match[3]).strip(), display=display)
+    math = convert(html.unescape(match[3]).strip(), display=display)
+    return f'<div class="scroll">{math}</div>' if display == "block" else math
 
 
 def _inline(match):
