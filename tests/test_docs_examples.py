@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = {str(path.relative_to(ROOT)): path for path in sorted(DOCS.rglob("*.md"))}
 BLOCK = re.compile(
-    r"^(?:<!-- (?P<note>[^\n]*) -->\n)?(?P<indent> *)```(?P<language>\w+)\n(?P<code>.*?)^(?P=indent)```$",
+    r"^(?:<!-- (?P<note>[^\n]*) -->\n)?(?P<indent> *)```(?P<language>\w+)\n"
+    r"(?P<code>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
 SHELL = ("sh", "console")
@@ -97,7 +98,7 @@ def test_the_code_of_a_page_runs(name, pictures):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", filter(is_slow, PAGES))
+@pytest.mark.parametrize("name", [name for name in PAGES if is_slow(name)])
 def test_all_code_of_a_page_runs(name, pictures):
     run_page(name, slow=True)
 
