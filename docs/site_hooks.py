@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "build" / "docs-source"
 MATH = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 FIGURE = re.compile(r'<img alt="([^"]*)" src="[^"]*figures/([\w-]+\.svg)" ?/?>')
+DARK = re.compile(r"@media \(prefers-color-scheme:dark\)\{(svg\.kse\{.*?\})\}", re.DOTALL)
 TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 
 
@@ -56,8 +57,12 @@ def _mathml(match):
 
 
 def _inline(match):
+    """The diagram with the dark colours of the page's switch in place of the system's."""
     svg = (ROOT / "docs" / "figures" / match[2]).read_text()
-    return svg[svg.index("<svg") :].strip()
+    switched, count = DARK.subn(r'[data-md-color-scheme="slate"] \1', svg)
+    if count != 1:
+        raise ValueError(f"{match[2]} has {count} sets of dark colours; expected 1")
+    return switched.strip()
 
 
 def _help(name):
