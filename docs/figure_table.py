@@ -138,17 +138,12 @@ FIGURES = {
         "Concurrent spatial and channel squeeze and excitation, scSE",
         {
             "x": "1 0 tensor x|h x w x c",
-            "se": "0 1.1 learned SE|mean, W₁, W₂",
-            "sse": "2 1.1 learned sSE|W: c → 1",
-            "gate": "0 2.1 gate sigmoid",
-            "gate2": "2 2.1 gate sigmoid",
-            "times": "0 3.2 sign *",
-            "times2": "2 3.2 sign *",
-            "plus": "1 3.2 sign +",
-            "y": "1 4.1 tensor y|h x w x c",
+            "se": "0 1.1 learned SE|a gate per channel",
+            "sse": "2 1.1 learned sSE|a gate per pixel",
+            "plus": "1 2.2 sign +",
+            "y": "1 3.1 tensor y|h x w x c",
         },
-        "x -| se; x -| sse; se -- gate; sse -- gate2; gate -- times: 1 x 1 x c;"
-        "gate2 -- times2: h x w x 1; x |- times; times -- plus; times2 -- plus; plus -- y",
+        "x -| se; x -| sse; se |- plus: [channel]; sse |- plus: [pixels]; plus -- y",
     ),
     "gather-excite": _figure(
         "Gather-Excite with parameters",
