@@ -105,9 +105,9 @@ def _half(node: Node) -> tuple[float, float]:
     """Half of a node's width and height, to where wires reach."""
     if node.kind == "sign":
         return ROUND, ROUND
-    return (
-        (CUBE / 2 + DEPTH / 2, CUBE / 2) if node.kind == "tensor" else (node.width / 2, HEIGHT / 2)
-    )
+    if node.kind == "tensor":
+        return CUBE / 2, CUBE / 2
+    return node.width / 2, HEIGHT / 2
 
 
 def _wire(nodes: dict[str, Node], edge: str) -> str:
