@@ -111,7 +111,7 @@ FIGURES = {
         "times1 |- sum; times2 |- sum; sum -- y",
     ),
     "grouped-conv": _figure(
-        "A convolution with four groups of channels",
+        "A convolution in groups of channels, three of them drawn",
         {
             "x": "1 0 tensor x|h x w x c",
             "split": "1 1 op split|into groups",
