@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-examples test-backends test-mediapipe lint types bench clean
+.PHONY: demo test test-slow test-examples test-backends test-mediapipe lint types bench docs clean
 
 demo: .venv/ready
 	$(BIN)/keras-se demo --output demo-output --overwrite
@@ -39,6 +39,10 @@ types: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/grouped_conv.py
 
+# The documentation site, in an environment of its own: it reads the source, and needs no TensorFlow.
+docs: .venv-docs/ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+
 .venv/ready: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all,dev]"
@@ -54,5 +58,10 @@ bench: .venv/ready
 	.venv-mediapipe/bin/python -m pip install --quiet --disable-pip-version-check mediapipe==1.2.2
 	touch $@
 
+.venv-docs/ready: docs/requirements.txt constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r docs/requirements.txt
+	touch $@
+
 clean:
-	rm -rf build dist demo-output *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist site demo-output *.egg-info .pytest_cache .ruff_cache
