@@ -24,13 +24,16 @@ from .recipe import RECIPES, Recipe, get_recipe
 from .result import BoundNotMet, Report, Result
 from .run import Runner, TensorInfo
 from .tfmot import Tuned, Tuning, cluster, compressed_size_bytes, prune
+from .vela import ACCELERATORS, CpuOperator, VelaReport, vela
 
 __all__ = [
+    "ACCELERATORS",
     "RECIPES",
     "BoundNotMet",
     "Bounds",
     "Choice",
     "Comparison",
+    "CpuOperator",
     "Gate",
     "Images",
     "Inspection",
@@ -46,6 +49,7 @@ __all__ = [
     "TensorInfo",
     "Tuned",
     "Tuning",
+    "VelaReport",
     "add_metadata",
     "c_name",
     "calibrate_ranges",
@@ -63,4 +67,5 @@ __all__ = [
     "strip",
     "to_c_array",
     "to_onnx",
+    "vela",
 ]
