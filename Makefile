@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-backends test-mediapipe lint bench clean
+.PHONY: demo test test-slow test-matrix test-backends test-mediapipe lint bench clean
 
 demo: .venv/ready
 	$(BIN)/keras-se demo --output demo-output --overwrite
@@ -12,6 +12,10 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -q -m slow
+
+# A network of every family with every recipe; docs/generate_matrix.py writes the table.
+test-matrix: .venv/ready
+	$(BIN)/python -m pytest -q -m slow tests/test_matrix.py
 
 # The layers and applications on JAX and PyTorch, in an environment of their own.
 test-backends: .venv-backends/ready
