@@ -133,7 +133,9 @@ def page(rows: dict[str, str]) -> str:
         f"ai-edge-litert {version('ai-edge-litert')}; 2 shared {platform.machine()} cores, AMD "
         "EPYC; 2026-11-22.\n"
     )
-    return INTRODUCTION + "\n".join(table) + "\n" + made
+    missing = [name for name in NETWORKS if name not in rows]
+    note = f"\nNot measured yet: {', '.join(missing)}.\n" if missing else ""
+    return INTRODUCTION + "\n".join(table) + "\n" + note + made
 
 
 def line(cells) -> str:
