@@ -1,11 +1,12 @@
 """One call from a folder of pictures to a trained network: `fit`."""
 
+import contextlib
 import json
 import math
 import tomllib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
@@ -16,9 +17,13 @@ from ..applications.preprocessing import IMAGENET
 from ..files import replacing
 from . import pipeline
 from .callbacks import FreezeBatchNorm
+from .distributed.batch_norm import synchronised
+from .distributed.devices import on_devices
+from .distributed.group import Group, this_group
+from .distributed.validation import Validate
 from .fit_callbacks import BEST, LOG, STATE, Average, Checkpoint, Progress, StopOnNaN, save_model
 from .fit_compile import compile_stage
-from .fit_results import CONFUSION, CURVES, RESULTS, write_results
+from .fit_results import CONFUSION, CURVES, RESULTS, predict, write_results
 from .settings import FitSettings, to_toml
 from .sources import Source, load_sources
 from .state import Record, load_record, load_variables
@@ -77,34 +82,45 @@ def fit(
         RuntimeError: within a MultiWorkerMirroredStrategy.
         ValueError: for pictures or settings that cannot be used.
     """
-    _check_strategy()
-    keras.utils.set_random_seed(settings.seed)
-    training, validation = load_sources(settings)
-    settings = resolve(settings, training, model)
-    record = _open(settings, training.digest())
-    model = model or build(settings, len(training.class_names))
-    run = _Run(settings, model, training, validation, record, tuple(callbacks))
-    run.train()
-    run.finish()
-    return run.history()
+    with on_devices(settings.devices) as replicas:
+        group = this_group()
+        if not group.writes:
+            settings = replace(settings, verbose=0, tensorboard=False)
+        keras.utils.set_random_seed(settings.seed)
+        training, validation = load_sources(settings)
+        settings = resolve(settings, training, model, replicas)
+        record = _open_together(group, settings, training.digest())
+        model = model or build(settings, len(training.class_names))
+        run = _Run(settings, model, training, validation, record, tuple(callbacks), group, replicas)
+        mirrored = replicas > 1 and keras.backend.backend() == "tensorflow"
+        with synchronised(model, True) if mirrored else contextlib.nullcontext():
+            run.train()
+        run.finish()
+        return run.history()
 
 
-def _check_strategy() -> None:
-    """Refuse what fails in Keras 3's fit ("unsupported type PerReplica")."""
-    import tensorflow as tf
+def resolve(settings: FitSettings, training: Source, model=None, replicas=1) -> FitSettings:
+    """Fill in what depends on the pictures and the network.
 
-    if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
-        raise RuntimeError(
-            "MultiWorkerMirroredStrategy does not work with Keras 3. Several machines train with "
-            "keras.distribution.DataParallel on the JAX backend (KERAS_BACKEND=jax) and an "
-            "ordinary model.fit"
-        )
-
-
-def resolve(settings: FitSettings, training: Source, model=None) -> FitSettings:
-    """Fill in what depends on the pictures and the network."""
+    Raises:
+        ValueError: if a batch cannot be shared equally by so many devices, or its step cannot
+            be compiled for them.
+    """
     size = settings.image_size or _size(settings, training, model)
     batch = min(settings.batch_size, len(training))
+    if batch < settings.batch_size:
+        batch -= batch % replicas
+    if batch == 0 or batch % replicas:
+        raise ValueError(
+            f"`batch_size` must be a multiple of {replicas}, the number of devices, and there "
+            "must be so many pictures. "
+            f"Received: batch_size={settings.batch_size} for {len(training)} pictures"
+        )
+    if replicas > 1 and keras.backend.backend() == "tensorflow" and settings.jit == "on":
+        raise ValueError(
+            "TensorFlow's XLA cannot compile a step on several devices: leave `jit` at auto, or "
+            f"train on JAX. Received: jit='on' for {replicas} devices"
+        )
     steps = len(training) // batch
     shortest = settings.head_epochs + settings.frozen_epochs + 1
     epochs = settings.epochs or max(shortest, min(60, max(15, math.ceil(STEPS / steps))))
@@ -149,6 +165,20 @@ def _constructor(name: str):
     return registry.MODELS[name]
 
 
+def _open_together(group: Group, settings: FitSettings, digest: str) -> Record:
+    """The record on rank 0, for all processes; raises if they would not train the same."""
+    own = {"settings": to_toml(replace(settings, data="")), "pictures": digest}
+    for rank, other in enumerate(group.gather(own)):
+        differing = [name for name in own if own[name] != other[name]]
+        if differing:
+            raise ValueError(
+                "All processes must have the same settings and the same pictures. "
+                f"Received: other {' and '.join(differing)} on rank {rank} than on {group.rank}"
+            )
+    record = _open(settings, digest) if group.writes else None
+    return Record(**group.gather(record and asdict(record))[0])
+
+
 def _open(settings: FitSettings, digest: str) -> Record:
     """The record of the run in the output folder, or a new one."""
     output, path = settings.output, settings.output / SETTINGS
@@ -189,11 +219,14 @@ class _Run:
     validation: Source
     record: Record
     callbacks: tuple
+    group: Group
+    replicas: int
 
     def __post_init__(self):
         self.steps = pipeline.steps_per_epoch(len(self.training), self.settings)
         # A model of the caller without a normalisation of its own takes ImageNet's.
         self.preprocess = getattr(self.model, "preprocess", IMAGENET)
+        self.validate = Validate(self) if self.replicas > 1 else None
         classes = len(self.training.class_names)
         size = self.settings.image_size
         expected = (None, size, size, 3), (None, classes)
@@ -224,16 +257,21 @@ class _Run:
 
     def resume(self, stage: Stage):
         """Load the last state; the optimizer's only if it is of this stage."""
-        path = self.settings.output / STATE
-        if path.exists():
+        state = self.group.file_of_first(self.settings.output / STATE)
+        if state is not None:
             same = self.record.stage == stage.index
-            load_variables(path, self.model, ("model", "optimizer") if same else ("model",))
+            load_variables(state, self.model, ("model", "optimizer") if same else ("model",))
         self.record.stage = stage.index
 
     def fit_part(self, stage: Stage):
         epoch, done = divmod(self.record.steps, self.steps)
         batches = pipeline.training_batches(
-            self.training, self.settings, self.preprocess, first_step=self.record.steps
+            self.training,
+            self.settings,
+            self.preprocess,
+            first_step=self.record.steps,
+            rank=self.group.rank,
+            world=self.group.world,
         )
         with warnings.catch_warnings():
             # The number of readable validation pictures is not known before they are read.
@@ -243,7 +281,7 @@ class _Run:
                 initial_epoch=epoch,
                 epochs=epoch + 1 if done else stage.end,
                 steps_per_epoch=self.steps - done,
-                validation_data=self.validation_batches(),
+                validation_data=None if self.validate else self.validation_batches(),
                 callbacks=self.callback_list(),
                 shuffle=False,
                 verbose=0,
@@ -257,7 +295,7 @@ class _Run:
         settings, record = self.settings, self.record
         watch = StopOnNaN(record, self.pictures_of_step)
         unreadable = (self.training.unreadable, self.validation.unreadable)
-        callbacks = [watch, Average()]
+        callbacks = [watch, self.validate or Average()]
         if settings.frozen_epochs:
             callbacks.append(FreezeBatchNorm(settings.frozen_epochs))
         callbacks.append(Progress(record, settings.batch_size, settings.verbose))
@@ -265,7 +303,9 @@ class _Run:
             callbacks.append(keras.callbacks.TensorBoard(str(settings.output / "tensorboard")))
         callbacks += self.callbacks
         callbacks.append(
-            Checkpoint(record, watch, settings.output, settings.checkpoint_steps, unreadable)
+            Checkpoint(
+                record, watch, settings.output, settings.checkpoint_steps, unreadable, self.group
+            )
         )
         return keras.callbacks.CallbackList(
             callbacks, add_history=True, model=self.model, epochs=settings.epochs, steps=self.steps
@@ -280,12 +320,22 @@ class _Run:
         optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
         optimizer.finalize_variable_values(self.model.trainable_variables)
         output = self.settings.output
-        if not (output / LAST).exists():
-            save_model(self.model, output / LAST)
-        if not (output / RESULTS).exists():
-            write_results(
-                self.model, self.validation_batches(), self.validation, self.record, self.settings
-            )
+        if not self.group.there(output / LAST):
+            save_model(self.model, output / LAST, self.group)
+        if not self.group.there(output / RESULTS):
+            labels, predictions = self.predict()
+            self.record.add_unreadable(self.group, self.validation.unreadable)
+            if self.group.writes:
+                write_results(
+                    self.model, labels, predictions, self.validation, self.record, self.settings
+                )
+        self.group.gather("finished")  # no process leaves before the files are written
+
+    def predict(self) -> tuple[np.ndarray, np.ndarray]:
+        """True and predicted classes of the validation pictures."""
+        if self.validate:
+            return self.validate.predict()[:2]
+        return predict(self.model, self.validation_batches())
 
     def history(self) -> keras.callbacks.History:
         history = keras.callbacks.History()
