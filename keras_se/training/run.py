@@ -26,7 +26,7 @@ from .fit_compile import compile_stage
 from .fit_results import CONFUSION, CURVES, RESULTS, predict, write_results
 from .settings import FitSettings, to_toml
 from .sources import Source, load_sources
-from .state import Record, load_record, load_variables
+from .state import Record, load_record, load_variables, own_variables
 
 SETTINGS, LAST = "settings.toml", "last.keras"
 FILES = (SETTINGS, STATE, LOG, BEST, LAST, RESULTS, CURVES, CONFUSION)
@@ -103,8 +103,8 @@ def resolve(settings: FitSettings, training: Source, model=None, replicas=1) -> 
     """Fill in what depends on the pictures and the network.
 
     Raises:
-        ValueError: if a batch cannot be shared equally by so many devices, or its step cannot
-            be compiled for them.
+        ValueError: if a batch cannot be shared equally by so many devices; for settings that
+            several devices of TensorFlow cannot train with.
     """
     size = settings.image_size or _size(settings, training, model)
     batch = min(settings.batch_size, len(training))
@@ -116,15 +116,26 @@ def resolve(settings: FitSettings, training: Source, model=None, replicas=1) -> 
             "must be so many pictures. "
             f"Received: batch_size={settings.batch_size} for {len(training)} pictures"
         )
-    if replicas > 1 and keras.backend.backend() == "tensorflow" and settings.jit == "on":
-        raise ValueError(
-            "TensorFlow's XLA cannot compile a step on several devices: leave `jit` at auto, or "
-            f"train on JAX. Received: jit='on' for {replicas} devices"
-        )
+    if replicas > 1 and keras.backend.backend() == "tensorflow":
+        _check_mirrored(settings)
     steps = len(training) // batch
     shortest = settings.head_epochs + settings.frozen_epochs + 1
     epochs = settings.epochs or max(shortest, min(60, max(15, math.ceil(STEPS / steps))))
     return replace(settings, image_size=size, batch_size=batch, epochs=epochs)
+
+
+def _check_mirrored(settings: FitSettings) -> None:
+    """Raise for what TensorFlow does otherwise, or not at all, on several devices."""
+    reasons = {
+        "jit": "XLA cannot compile its step" if settings.jit == "on" else "",
+        "clip_norm": "Keras clips each one's gradients" if settings.clip_norm else "",
+    }
+    for name, reason in reasons.items():
+        if reason:
+            raise ValueError(
+                f"Several devices of TensorFlow do not train with `{name}`: {reason}. Train on "
+                f"JAX (KERAS_BACKEND=jax). Received: {name}={getattr(settings, name)!r}"
+            )
 
 
 def _size(settings: FitSettings, training: Source, model) -> int:
@@ -261,6 +272,8 @@ class _Run:
         if state is not None:
             same = self.record.stage == stage.index
             load_variables(state, self.model, ("model", "optimizer") if same else ("model",))
+        elif self.group.world > 1:
+            own_variables(self.model)
         self.record.stage = stage.index
 
     def fit_part(self, stage: Stage):

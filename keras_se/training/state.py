@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from ..files import replacing
+from .distributed.assign import assign
 from .distributed.group import Group
 
 
@@ -96,7 +97,14 @@ def _assign(variables, arrays, group: str) -> None:
             f"arrays in the file and {len(shapes)} here, or other shapes. Received: {arrays.fid}"
         )
     for index, variable in enumerate(variables):
-        variable.assign(arrays[f"{group}/{index}"])
+        assign(variable, arrays[f"{group}/{index}"])
+
+
+def own_variables(model: keras.Model) -> None:
+    """Have every process hold variables of its own making, as `assign` leaves them."""
+    for variables in _variables(model).values():
+        for variable in variables:
+            assign(variable, np.array(keras.ops.convert_to_numpy(variable)))
 
 
 @contextlib.contextmanager
@@ -116,9 +124,9 @@ def averaged(model: keras.Model):
     # hold the same one.
     kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable, _ in pairs]
     for variable, average in pairs:
-        variable.assign(np.array(keras.ops.convert_to_numpy(average)))
+        assign(variable, np.array(keras.ops.convert_to_numpy(average)))
     try:
         yield
     finally:
         for (variable, _), value in zip(pairs, kept, strict=True):
-            variable.assign(value)
+            assign(variable, value)

@@ -64,7 +64,8 @@ class Validate(keras.callbacks.Callback):
             return self.run.model.predict(batches, verbose=0)
         with _own_devices().scope():
             if self._copy is None:
-                self._copy = keras.models.clone_model(self.run.model)
+                model = self.run.model
+                self._copy = type(model).from_config(model.get_config())
             self._copy.set_weights(self.run.model.get_weights())
             return self._copy.predict(batches, verbose=0)
 
