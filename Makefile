@@ -12,10 +12,11 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -q -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m slow tests/test_backends.py
 
-# The layers and applications on JAX and PyTorch, in an environment of their own.
+# The layers, applications and training on JAX and PyTorch, in an environment of their own.
 test-backends: .venv-backends/ready
-	KERAS_BACKEND=jax .venv-backends/bin/python -m pytest -q tests/test_backends.py
+	KERAS_BACKEND=jax .venv-backends/bin/python -m pytest -q tests/test_backends.py tests/test_fit.py
 	KERAS_BACKEND=torch .venv-backends/bin/python -m pytest -q tests/test_backends.py
 
 # Files with metadata in MediaPipe Tasks, whose absl-py excludes that of the extra `tfmot`.
@@ -36,7 +37,7 @@ bench: .venv/ready
 
 .venv-backends/ready: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv-backends
-	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]" "jax>=0.5" torch==2.13.0
+	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]" torch==2.13.0
 	touch $@
 
 .venv-mediapipe/ready:

@@ -65,6 +65,11 @@ def fit(
 
     Seeds Python's, NumPy's and Keras' random numbers, for the whole process.
 
+    On several devices, or in several processes that have called `distributed.join`, it trains
+    to the same weights; see `keras_se.training.distributed`. Then a `model` of the caller must
+    have been built within their strategy, or after joining, and `callbacks` run in every
+    process.
+
     Args:
         settings: see `FitSettings` and `make_settings`.
         model: trained in place of the one that the settings name; built, with an input of
@@ -80,7 +85,7 @@ def fit(
         FileExistsError: if `output` holds a run with other settings or other pictures.
         NotFiniteError: if the loss is not a finite number.
         RuntimeError: within a MultiWorkerMirroredStrategy.
-        ValueError: for pictures or settings that cannot be used.
+        ValueError: for pictures or settings that cannot be used; if processes differ in them.
     """
     with on_devices(settings.devices) as replicas:
         group = this_group()
