@@ -53,6 +53,8 @@ def join(coordinator: str, rank: int, world: int, device: int | None = None) -> 
     import jax
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # It would take SIGTERM for a notice to be asked about, and the process would run on.
+    jax.config.update("jax_enable_preemption_service", False)
     jax.distributed.initialize(
         coordinator,
         world,
