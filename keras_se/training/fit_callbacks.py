@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 
 from ..files import replacing
+from .distributed.assign import undistributed
 from .distributed.batch_norm import synchronised
 from .distributed.group import Group
 from .state import Record, averaged, load_metrics, save_state
@@ -176,7 +177,7 @@ def save_model(model: keras.Model, path, group: Group) -> None:
     # All processes take part, since they hold the weights together.
     with averaged(model), synchronised(model, False):
         if group.writes:
-            with replacing(path) as temporary:
+            with undistributed(), replacing(path) as temporary:
                 model.save(temporary)
 
 

@@ -26,7 +26,7 @@ from .fit_compile import compile_stage
 from .fit_results import CONFUSION, CURVES, RESULTS, predict, write_results
 from .settings import FitSettings, to_toml
 from .sources import Source, load_sources
-from .state import Record, load_record, load_variables, own_variables
+from .state import Record, load_record, load_variables
 
 SETTINGS, LAST = "settings.toml", "last.keras"
 FILES = (SETTINGS, STATE, LOG, BEST, LAST, RESULTS, CURVES, CONFUSION)
@@ -277,8 +277,6 @@ class _Run:
         if state is not None:
             same = self.record.stage == stage.index
             load_variables(state, self.model, ("model", "optimizer") if same else ("model",))
-        elif self.group.world > 1:
-            own_variables(self.model)
         self.record.stage = stage.index
 
     def fit_part(self, stage: Stage):

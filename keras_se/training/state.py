@@ -100,13 +100,6 @@ def _assign(variables, arrays, group: str) -> None:
         assign(variable, arrays[f"{group}/{index}"])
 
 
-def own_variables(model: keras.Model) -> None:
-    """Have every process hold variables of its own making, as `assign` leaves them."""
-    for variables in _variables(model).values():
-        for variable in variables:
-            assign(variable, np.array(keras.ops.convert_to_numpy(variable)))
-
-
 @contextlib.contextmanager
 def averaged(model: keras.Model):
     """Have the moving average in the model, where the optimizer keeps one; then go back.

@@ -1,6 +1,8 @@
-"""New values for variables, in one process or in several."""
+"""Variables of several processes: new values, and what concerns one process alone."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -10,8 +12,7 @@ def assign(variable: keras.Variable, value) -> None:
     """Give a variable a value, which is the same in all processes.
 
     Among several processes Keras' own `assign` would compare the values of all of them over
-    the network, and on a CPU leave JAX with memory of NumPy's, which a training step then
-    gives away. Here every process puts its own copy in place.
+    the network, one variable after another. Here every process puts its own copy in place.
     """
     if keras.backend.backend() == "jax":
         sharding = variable.value.sharding
@@ -25,3 +26,17 @@ def _copy(sharding):
     import jax
 
     return jax.jit(jax.numpy.copy, out_shardings=sharding)
+
+
+@contextlib.contextmanager
+def undistributed() -> Iterator[None]:
+    """What Keras makes within belongs to this process alone; no other has to take part.
+
+    `model.save` is such a case: it makes a variable, for which it would wait for the others.
+    """
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
