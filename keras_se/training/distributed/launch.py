@@ -135,9 +135,8 @@ def _reason(rank: int, world: int, status: int, log: str) -> str:
         )
     by = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
     tail = " / ".join(line.strip() for line in log.splitlines()[-3:])
-    return (
-        f"{name} {by}; the others were stopped. The same command goes on from the last checkpoint"
-        + (f". Its last lines: {tail}" if tail else "")
+    return f"{name} {by}; the others end too. The same command goes on from the last checkpoint" + (
+        f". Its last lines: {tail}" if tail else ""
     )
 
 
