@@ -146,6 +146,22 @@ def command(data, networks, output, *further):
     return line
 
 
+@pytest.fixture
+def start():
+    """Start a command, whose workers end with it when the test ends."""
+    started = []
+
+    def begin(line):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(line, env=environment("tensorflow"), **pipes))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
 def steps_done(output):
     return load_record(output / "state.npz").steps if (output / "state.npz").exists() else 0
 
@@ -157,7 +173,7 @@ def workers(parent):
     return sorted(map(int, rows))
 
 
-def until(condition, process, seconds=240):
+def until(condition, process, seconds=420):
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -166,16 +182,10 @@ def until(condition, process, seconds=240):
 
 
 @needs_jax
-def test_a_killed_process_ends_the_run_which_then_goes_on(data, networks, tmp_path):
+def test_a_killed_process_ends_the_run_which_then_goes_on(data, networks, tmp_path, start):
     output = tmp_path / "run"
     long = command(data, networks, output, "--processes", "2")
-    run = subprocess.Popen(
-        long,
-        env=environment("tensorflow"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    run = start(long)
     until(lambda: steps_done(output) >= 3, run)
     first, second = workers(run.pid)
     os.kill(second, signal.SIGKILL)
@@ -185,13 +195,7 @@ def test_a_killed_process_ends_the_run_which_then_goes_on(data, networks, tmp_pa
     assert len(errors.splitlines()) == 1
     assert not Path(f"/proc/{first}").exists()
     done = steps_done(output)
-    again = subprocess.Popen(
-        long,
-        env=environment("tensorflow"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    again = start(long)
     until(lambda: steps_done(output) > done, again)
     again.send_signal(signal.SIGINT)
     said, errors = again.communicate(timeout=30)
@@ -203,21 +207,13 @@ def test_a_killed_process_ends_the_run_which_then_goes_on(data, networks, tmp_pa
 @pytest.mark.slow
 @needs_jax
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_process_on_another_machine_dies(data, networks, tmp_path, victim):
+def test_a_process_on_another_machine_dies(data, networks, tmp_path, victim, start):
     """Two commands that know of each other by the coordinator only."""
     address, runs = f"127.0.0.1:{_free_port()}", []
     for rank in range(2):
         joining = ["--coordinator", address, "--rank", str(rank), "--world", "2"]
         line = command(data, networks, tmp_path / f"run{rank}", *joining)
-        runs.append(
-            subprocess.Popen(
-                line,
-                env=environment("tensorflow"),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
+        runs.append(start(line))
     until(lambda: steps_done(tmp_path / "run0") >= 3, runs[0])
     os.kill(workers(runs[victim].pid)[0], signal.SIGKILL)
     start = time.monotonic()

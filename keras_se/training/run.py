@@ -3,10 +3,9 @@
 import contextlib
 import json
 import math
-import tomllib
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -14,22 +13,20 @@ import numpy as np
 
 from ..applications import registry
 from ..applications.preprocessing import IMAGENET
-from ..files import replacing
 from . import pipeline
 from .callbacks import FreezeBatchNorm
 from .distributed.batch_norm import synchronised
 from .distributed.devices import on_devices
 from .distributed.group import Group, this_group
 from .distributed.validation import Validate
-from .fit_callbacks import BEST, LOG, STATE, Average, Checkpoint, Progress, StopOnNaN, save_model
+from .fit_callbacks import STATE, Average, Checkpoint, Progress, StopOnNaN, save_model
 from .fit_compile import compile_stage
-from .fit_results import CONFUSION, CURVES, RESULTS, predict, write_results
-from .settings import FitSettings, to_toml
+from .fit_results import RESULTS, predict, write_results
+from .run_folder import LAST, open_run
+from .settings import FitSettings
 from .sources import Source, load_sources
-from .state import Record, load_record, load_variables
+from .state import Record, load_variables
 
-SETTINGS, LAST = "settings.toml", "last.keras"
-FILES = (SETTINGS, STATE, LOG, BEST, LAST, RESULTS, CURVES, CONFUSION)
 STEPS = 2500  # of a run whose epochs are not given
 SMALL = 64  # pixels; networks up to here take the size of the pictures
 
@@ -94,7 +91,7 @@ def fit(
         keras.utils.set_random_seed(settings.seed)
         training, validation = load_sources(settings)
         settings = resolve(settings, training, model, replicas)
-        record = _open_together(group, settings, training.digest())
+        record = open_run(group, settings, training.digest())
         model = model or build(settings, len(training.class_names))
         run = _Run(settings, model, training, validation, record, tuple(callbacks), group, replicas)
         mirrored = replicas > 1 and keras.backend.backend() == "tensorflow"
@@ -179,50 +176,6 @@ def _constructor(name: str):
             f"Unknown model {name!r}; expected a .keras file or one of {sorted(registry.MODELS)}"
         )
     return registry.MODELS[name]
-
-
-def _open_together(group: Group, settings: FitSettings, digest: str) -> Record:
-    """The record on rank 0, for all processes; raises if they would not train the same."""
-    own = {"settings": to_toml(replace(settings, data="")), "pictures": digest}
-    for rank, other in enumerate(group.gather(own)):
-        differing = [name for name in own if own[name] != other[name]]
-        if differing:
-            raise ValueError(
-                "All processes must have the same settings and the same pictures. "
-                f"Received: other {' and '.join(differing)} on rank {rank} than on {group.rank}"
-            )
-    record = _open(settings, digest) if group.writes else None
-    return Record(**group.gather(record and asdict(record))[0])
-
-
-def _open(settings: FitSettings, digest: str) -> Record:
-    """The record of the run in the output folder, or a new one."""
-    output, path = settings.output, settings.output / SETTINGS
-    output.mkdir(parents=True, exist_ok=True)
-    if settings.overwrite:
-        for name in FILES:
-            (output / name).unlink(missing_ok=True)
-    text = to_toml(settings)
-    if not path.exists():
-        with replacing(path) as temporary:
-            temporary.write_text(text)
-    there, own = tomllib.loads(path.read_text()), tomllib.loads(text)
-    differing = [name for name in there | own if there.get(name) != own.get(name)]
-    if differing:
-        changes = ", ".join(f"{name}: {there.get(name)!r} there" for name in differing)
-        raise FileExistsError(
-            f"{str(output)!r} holds a run with other settings ({changes}); give the same ones "
-            "to go on, or another output, or overwrite=True (--overwrite)"
-        )
-    if not (output / STATE).exists():
-        return Record(digest)
-    record = load_record(output / STATE)
-    if record.digest != digest:
-        raise FileExistsError(
-            f"{str(output)!r} holds a run with other pictures than {settings.data!r} has now; "
-            "choose another output, or overwrite=True (--overwrite)"
-        )
-    return record
 
 
 @dataclass
