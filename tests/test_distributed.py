@@ -200,8 +200,7 @@ def test_a_killed_process_ends_the_run_which_then_goes_on(data, networks, tmp_pa
     again.send_signal(signal.SIGINT)
     said, errors = again.communicate(timeout=30)
     assert again.returncode == 130 and errors == "keras-se: interrupted\n"
-    shown = [int(epoch) for epoch in re.findall(r"Epoch (\d+)/150", said)]
-    assert not shown or shown[0] > 1 or done < 3
+    assert "Epoch 1/150" not in said
 
 
 @pytest.mark.slow
@@ -216,9 +215,9 @@ def test_a_process_on_another_machine_dies(data, networks, tmp_path, victim, sta
         runs.append(start(line))
     until(lambda: steps_done(tmp_path / "run0") >= 3, runs[0])
     os.kill(workers(runs[victim].pid)[0], signal.SIGKILL)
-    start = time.monotonic()
+    killed = time.monotonic()
     errors = [run.communicate(timeout=120)[1] for run in runs]
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - killed < 60
     assert [run.returncode for run in runs] == [2, 2]
     assert "was killed by SIGKILL" in errors[victim]
     assert re.search(rf"process {victim}\b.* of 2 \(ranks from 0\) is gone", errors[1 - victim])
