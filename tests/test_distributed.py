@@ -26,6 +26,7 @@ PROGRAM = Path(__file__).with_name("distributed_fit.py")
 ROOT = Path(__file__).parents[1]
 TF = ["tensorflow alone", "tensorflow devices"]
 JAX = ["jax alone", "jax devices", "jax rank 0", "jax rank 1"]
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it looks into /proc")
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed: make test-backends"
 )
@@ -168,9 +169,8 @@ def steps_done(output):
 
 def workers(parent):
     """The process ids of the workers of a command, by age: rank 0 first."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout
-    rows = re.findall(rf"^\s*(\d+)\s+{parent}\s.*distributed\.worker", listed, re.MULTILINE)
-    return sorted(map(int, rows))
+    tasks = Path(f"/proc/{parent}/task").glob("*/children")
+    return sorted(int(child) for task in tasks for child in task.read_text().split())
 
 
 def until(condition, process, seconds=420):
@@ -181,6 +181,7 @@ def until(condition, process, seconds=420):
         time.sleep(0.05)
 
 
+@on_linux
 @needs_jax
 def test_a_killed_process_ends_the_run_which_then_goes_on(data, networks, tmp_path, start):
     output = tmp_path / "run"
@@ -204,6 +205,7 @@ def test_a_killed_process_ends_the_run_which_then_goes_on(data, networks, tmp_pa
 
 
 @pytest.mark.slow
+@on_linux
 @needs_jax
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_process_on_another_machine_dies(data, networks, tmp_path, victim, start):
