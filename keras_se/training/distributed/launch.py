@@ -19,6 +19,7 @@ from ..settings import FitSettings
 from .join import check_address, check_jax, check_rank
 
 MARK = "keras-se worker error: "  # what a worker says last, before the reason
+NOISE = r"[IWE]\d{4} |WARNING: All log messages|To enable the following"  # TensorFlow's
 GRACE = 5  # seconds between the request to end and the kill
 
 
@@ -134,7 +135,8 @@ def _reason(rank: int, world: int, status: int, log: str) -> str:
             "commands go on from the last checkpoint"
         )
     by = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
-    tail = " / ".join(line.strip() for line in log.splitlines()[-3:])
+    said = [line.strip() for line in log.splitlines() if not re.match(NOISE, line)]
+    tail = " / ".join(said[-3:])
     return f"{name} {by}; the others end too. The same command goes on from the last checkpoint" + (
         f". Its last lines: {tail}" if tail else ""
     )
