@@ -153,8 +153,10 @@ def start():
     started = []
 
     def begin(line):
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(line, env=environment("tensorflow"), **pipes))
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        # What a shell runs in the background ignores Ctrl-C, and so do its children.
+        options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        started.append(subprocess.Popen(line, env=environment("tensorflow"), **options))
         return started[-1]
 
     yield begin
