@@ -12,6 +12,7 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -q -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m slow tests/test_backends.py
 
 # The examples and the notebook, as processes of their own, with few pictures.
 test-examples: .venv/ready
@@ -21,9 +22,9 @@ test-examples: .venv/ready
 test-matrix: .venv/ready
 	$(BIN)/python -m pytest -q -m slow tests/test_matrix.py
 
-# The layers and applications on JAX and PyTorch, in an environment of their own.
+# The layers, applications and training on JAX and PyTorch, in an environment of their own.
 test-backends: .venv-backends/ready
-	KERAS_BACKEND=jax .venv-backends/bin/python -m pytest -q tests/test_backends.py
+	KERAS_BACKEND=jax .venv-backends/bin/python -m pytest -q tests/test_backends.py tests/test_fit.py
 	KERAS_BACKEND=torch .venv-backends/bin/python -m pytest -q tests/test_backends.py
 
 # Files with metadata in MediaPipe Tasks, whose absl-py excludes that of the extra `tfmot`.
@@ -54,7 +55,7 @@ docs: .venv-docs/ready
 
 .venv-backends/ready: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv-backends
-	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]" "jax>=0.5" torch==2.13.0
+	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]" torch==2.13.0
 	touch $@
 
 .venv-mediapipe/ready:

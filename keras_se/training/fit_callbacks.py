@@ -9,6 +9,9 @@ from typing import Any
 import keras
 
 from ..files import replacing
+from .distributed.assign import undistributed
+from .distributed.batch_norm import synchronised
+from .distributed.group import Group
 from .state import Record, averaged, load_metrics, save_state
 
 STATE, LOG, BEST = "state.npz", "log.csv", "best.keras"
@@ -132,17 +135,19 @@ class Checkpoint(keras.callbacks.Callback):
     """Count the steps, and write the state, the log and the best model.
 
     The state is written last: where a run is killed before that, it does the epoch again,
-    to the same end.
+    to the same end. Of several processes rank 0 writes.
     """
 
-    def __init__(self, record: Record, watch: StopOnNaN, output, every: int, unreadable):
+    def __init__(
+        self, record: Record, watch: StopOnNaN, output, every: int, unreadable, group: Group
+    ):
         super().__init__()
         self.record, self.watch, self.output, self.every = record, watch, output, every
-        self.unreadable = unreadable
+        self.unreadable, self.group = unreadable, group
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.record.steps % self.params["steps"]:  # broken off in this epoch
-            load_metrics(self.output / STATE, self.model)
+            load_metrics(self.group.file_of_first(self.output / STATE), self.model)
 
     def on_train_batch_end(self, batch, logs=None):
         self.record.steps += 1
@@ -156,21 +161,25 @@ class Checkpoint(keras.callbacks.Callback):
         self.record.history.append({"epoch": epoch + 1, **logs})
         if logs["val_accuracy"] > self.record.best:
             self.record.best = logs["val_accuracy"]
-            save_model(self.model, self.output / BEST)
-        write_log(self.record, self.output / LOG)
+            save_model(self.model, self.output / BEST, self.group)
+        if self.group.writes:
+            write_log(self.record, self.output / LOG)
         self.save()
 
     def save(self):
         """Write the state."""
-        for found in self.unreadable:
-            self.record.unreadable |= found
-        save_state(self.output / STATE, self.model, self.record)
+        self.record.add_unreadable(self.group, *self.unreadable)
+        if self.group.writes:
+            save_state(self.output / STATE, self.model, self.record)
 
 
-def save_model(model: keras.Model, path) -> None:
+def save_model(model: keras.Model, path, group: Group) -> None:
     """Save a model, with the moving average of its weights if there is one."""
-    with averaged(model), replacing(path) as temporary:
-        model.save(temporary)
+    # All processes take part, since they hold the weights together.
+    with averaged(model), synchronised(model, False):
+        if group.writes:
+            with undistributed(), replacing(path) as temporary:
+                model.save(temporary)
 
 
 def write_log(record: Record, path) -> None:
