@@ -147,7 +147,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.record.steps % self.params["steps"]:  # broken off in this epoch
-            load_metrics(self.group.file_of_first(self.output / STATE), self.model)
+            state = self.group.file_of_first(self.output / STATE)
+            assert state is not None  # steps are counted on from there
+            load_metrics(state, self.model)
 
     def on_train_batch_end(self, batch, logs=None):
         self.record.steps += 1

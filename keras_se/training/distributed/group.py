@@ -36,7 +36,7 @@ class Group:
         if self.world == 1:
             return [value]
         content = np.frombuffer(json.dumps(value).encode(), np.uint8)
-        lengths = self.gather_arrays(np.int32(content.size))
+        lengths = self.gather_arrays(np.array(content.size, np.int32))
         padded = np.zeros(lengths.max(), np.uint8)
         padded[: content.size] = content
         rows = self.gather_arrays(padded)

@@ -75,7 +75,7 @@ def _run(settings, coordinator: str, world: int, ranks: Sequence[int], own_devic
         )
     values = asdict(settings) | {"output": str(settings.output)}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        ended = queue.SimpleQueue()
+        ended: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
         workers = {}
         for rank in ranks:
             group = {"coordinator": coordinator, "rank": rank, "world": world}
@@ -101,6 +101,7 @@ def _start(task: dict, log: Path) -> subprocess.Popen:
             env=os.environ | quiet,
             text=True,
         )
+    assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(json.dumps(task) + "\n")
         process.stdin.flush()
@@ -112,6 +113,7 @@ def _wait(rank: int, process: subprocess.Popen, ended: queue.SimpleQueue) -> Non
 
 
 def _stop(process: subprocess.Popen) -> None:
+    assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
     process.terminate()

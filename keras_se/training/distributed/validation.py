@@ -56,8 +56,8 @@ class Validate(keras.callbacks.Callback):
             for number in numbers.tolist()
         ]
         parts = (labels, scores.argmax(axis=1).astype("int32"), losses, np.array(shown))
-        *parts, shown = (group.gather_arrays(part).reshape(-1) for part in parts)
-        return tuple(part[shown] for part in parts)
+        *gathered, kept = (group.gather_arrays(part).reshape(-1) for part in parts)
+        return tuple(part[kept] for part in gathered)
 
     def _scores(self, batches) -> np.ndarray:
         if self.run.group.world == 1:
