@@ -1,82 +1,71 @@
-"""Train one network on several devices of a machine, each with its part of every batch.
+"""Train one network on several devices of a machine, or in several processes.
 
-    python examples/train_distributed.py --data pictures/        # on all GPUs
-    python examples/train_distributed.py --cpus 2                # digits, the CPU taken as two
+    python examples/train_distributed.py --data pictures/               # on all GPUs
+    python examples/train_distributed.py --data pictures/ --processes 4 # JAX, one GPU each
+    python examples/train_distributed.py --cpus 2                       # digits, a CPU as two
 
-`tf.distribute.MirroredStrategy` keeps a copy of the network on every device and adds the
-gradients up; what is compiled and fitted within its scope is distributed, and nothing else
-changes. BatchNorm takes the statistics of each device's own part of the batch.
+Every batch is shared, BatchNorm sees the whole of it: the weights at the end are those of one
+device. TensorFlow's MirroredStrategy or, with KERAS_BACKEND=jax, Keras' DataParallel do it;
+several machines: `keras-se train --coordinator HOST:PORT --rank R --world N`.
 """
 
 import argparse
-import math
+from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
-from small_network import load_pictures
 
-from keras_se.applications import SEResNetCIFAR
-from keras_se.training import compile_for_training, split
+from keras_se.training import fit, load_digits, make_settings
+from keras_se.training.distributed import launch
+from keras_se.training.run import read_results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train on several devices.")
     parser.add_argument("--data", help="pictures, one folder per class (default: digits)")
-    parser.add_argument("--size", type=int, default=32, help="of the pictures, in pixels")
+    parser.add_argument("--processes", type=int, help="so many, instead of one for all devices")
+    parser.add_argument("--cpus", type=int, help="take the CPU as so many devices (TensorFlow)")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=64, help="on all devices together")
-    parser.add_argument("--limit", type=int, default=10_000, help="train on so many pictures")
-    parser.add_argument("--cpus", type=int, help="take the CPU as so many devices")
+    parser.add_argument("--limit", type=int, default=2_000, help="digits to train on")
+    parser.add_argument("--output", type=Path, default=Path("distributed-output"))
     options = parser.parse_args()
-    keras.utils.set_random_seed(0)
 
-    strategy = tf.distribute.MirroredStrategy(split_cpu(options.cpus) if options.cpus else None)
-    print(f"{strategy.num_replicas_in_sync} devices: {', '.join(devices(strategy))}")
-
-    training, validation = split(load_pictures(options.data, options.size))
-    some = slice(None, None, max(1, len(training) // options.limit))  # sorted by class
-    images, labels = training.images[some], training.labels[some]
-    with strategy.scope():
-        model = SEResNetCIFAR(
-            8,
-            weights=None,
-            input_shape=images.shape[1:],
-            classes=len(training.class_names),
-        )
-        compile_for_training(
-            model,
-            steps_per_epoch=math.ceil(len(images) / options.batch_size),
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            base_learning_rate=0.4,
-            jit_compile=False,  # a step of all devices together is no program of XLA
-        )
-    held_out = (model.preprocess(validation.images), validation.labels)
-    model.fit(
-        model.preprocess(images),
-        labels,
-        validation_data=held_out,
-        batch_size=options.batch_size,
+    if options.cpus:
+        split_cpu(options.cpus)
+    settings = make_settings(
+        data=options.data or save_digits(options.output, options.limit),
+        output=options.output / "run",
+        model_options={"depth": 8},
         epochs=options.epochs,
+        batch_size=options.batch_size,
+        flip=options.data is not None,
+        devices=1 if options.processes else 0,  # 0: all
         verbose=2,
     )
-    copies = strategy.experimental_local_results(model.trainable_weights[0].value)
-    same = all(np.array_equal(copies[0], copy) for copy in copies)
-    print(f"the {len(copies)} copies of the weights are {'equal' if same else 'NOT equal'}")
+    if options.processes:
+        launch(settings, processes=options.processes)
+    else:
+        fit(settings)
+    results = read_results(settings.output)
+    print(f"accuracy: {results['accuracy']:.1%} of {results['pictures']} pictures set aside")
 
 
-def split_cpu(count: int) -> list[str]:
-    """Make several devices of the CPU, before TensorFlow uses it; their names."""
+def save_digits(folder: Path, limit: int) -> Path:
+    """Write handwritten digits as arrays, which `fit` takes as it takes a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    digits = load_digits(32, channels=3)
+    path = folder / "digits.npz"
+    np.savez(path, x_train=digits.images[:limit], y_train=digits.labels[:limit])
+    return path
+
+
+def split_cpu(count: int) -> None:
+    """Make several devices of the CPU, before TensorFlow uses it."""
+    import tensorflow as tf
+
     [cpu] = tf.config.list_physical_devices("CPU")
     parts = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
     tf.config.set_logical_device_configuration(cpu, parts)
-    return [f"CPU:{index}" for index in range(count)]
-
-
-def devices(strategy: tf.distribute.Strategy) -> list[str]:
-    """Short names of the devices."""
-    return [":".join(name.split(":")[-2:]) for name in strategy.extended.worker_devices]
 
 
 if __name__ == "__main__":

@@ -102,8 +102,9 @@ def test_quantize_names_pictures_of_the_user(tmp_path, pictures):
     assert answer.split()[1] == "red"
 
 
-def test_train_distributed():
-    arguments = ("--cpus", 2, "--epochs", 1, "--limit", 64, "--batch-size", 32)
-    printed = run("train_distributed.py", *arguments)
-    assert "2 devices: CPU:0, CPU:1" in printed
-    assert "the 2 copies of the weights are equal" in printed
+@pytest.mark.parametrize("how", ["--cpus", "--processes"])
+def test_train_distributed(tmp_path, how):
+    arguments = (how, 2, "--epochs", 1, "--limit", 96, "--batch-size", 32, "--output", tmp_path)
+    assert "accuracy: " in run("train_distributed.py", *arguments)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["pictures"] == sum(map(sum, results["confusion"])) > 0
