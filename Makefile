@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-examples test-matrix test-backends test-mediapipe lint types bench docs clean
+.PHONY: demo test test-slow test-examples test-distributed test-matrix test-backends test-mediapipe lint types bench docs clean
 
 demo: .venv/ready
 	$(BIN)/keras-se demo --output demo-output --overwrite
@@ -17,6 +17,10 @@ test-slow: .venv/ready
 # The examples and the notebook, as processes of their own, with few pictures.
 test-examples: .venv/ready
 	$(BIN)/python -m pytest -q -m slow tests/test_examples.py tests/test_notebook.py
+
+# Training in several processes and on several devices, and what happens when one dies.
+test-distributed: .venv/ready
+	$(BIN)/python -m pytest -q -m slow tests/test_distributed.py
 
 # A network of every family with every recipe; docs/generate_matrix.py writes the table.
 test-matrix: .venv/ready

@@ -118,6 +118,7 @@ def close(one, other, **tolerance):
         np.testing.assert_allclose(one[name], other[name], **tolerance, err_msg=name)
 
 
+@pytest.mark.slow
 @needs_jax
 def test_jax_on_two_devices_and_in_two_processes_trains_as_on_one(data, networks, tmp_path):
     trained = train(JAX, data, networks, tmp_path)
@@ -134,6 +135,7 @@ def test_jax_on_two_devices_and_in_two_processes_trains_as_on_one(data, networks
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), expected)
 
 
+@pytest.mark.slow
 def test_tensorflow_on_two_devices_trains_as_on_one(data, networks, tmp_path):
     trained = train(TF, data, networks, tmp_path)
     close(*trained.values(), rtol=1e-5, atol=1e-5)
@@ -183,6 +185,7 @@ def until(condition, process, seconds=420):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @on_linux
 @needs_jax
 def test_a_killed_process_ends_the_run_which_then_goes_on(data, networks, tmp_path, start):
