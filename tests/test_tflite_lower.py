@@ -87,6 +87,18 @@ def test_a_layer_with_a_wrong_lowering_is_refused():
         lower(small_model(activation=None, extra=[Wrong()]))
 
 
+@pytest.mark.parametrize(("steepness", "lowers"), [(10, True), (1000, False)])
+def test_a_model_that_magnifies_rounding_is_measured_by_it(steepness, lowers):
+    """The normalisation rounds otherwise as a convolution, and the sine magnifies that."""
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.ops.sin(layers.Rescaling(steepness)(inputs)))
+    if lowers:
+        lower(model, Pixels())
+        return
+    with pytest.raises(RuntimeError, match=r"allowed: 0\.001 of it"):
+        lower(model, Pixels())
+
+
 def test_mixed_precision_is_rebuilt_in_float32():
     keras.config.set_dtype_policy("mixed_float16")
     try:

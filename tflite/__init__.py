@@ -25,13 +25,16 @@ from .report import FileReport, report
 from .result import BoundNotMet, Report, Result
 from .run import Runner, TensorInfo
 from .tfmot import Tuned, Tuning, cluster, compressed_size_bytes, prune
+from .vela import ACCELERATORS, CpuOperator, VelaReport, vela
 
 __all__ = [
+    "ACCELERATORS",
     "RECIPES",
     "BoundNotMet",
     "Bounds",
     "Choice",
     "Comparison",
+    "CpuOperator",
     "FileReport",
     "Gate",
     "Images",
@@ -48,6 +51,7 @@ __all__ = [
     "TensorInfo",
     "Tuned",
     "Tuning",
+    "VelaReport",
     "add_metadata",
     "c_name",
     "calibrate_ranges",
@@ -66,4 +70,5 @@ __all__ = [
     "strip",
     "to_c_array",
     "to_onnx",
+    "vela",
 ]

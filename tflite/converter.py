@@ -12,6 +12,7 @@ from .gates import fit_gate_scales, gate_names
 from .images import Images
 from .inspect import Inspection
 from .recipe import Recipe
+from .shared_bias import split_shared_biases
 
 
 def run_converter(
@@ -67,7 +68,9 @@ def convert_file(
                 calibrated = mend_ranges(content, raw_pixels)
                 content = _quantize(calibrated, recipe, io)
             # Packed anew, because the converter's Python part leaves the weights unaligned.
-            return flatfile.pack(flatfile.unpack(content)), calibrated
+            model = flatfile.unpack(content)
+            split_shared_biases(model)
+            return flatfile.pack(model), calibrated
         except Exception as error:  # the converter's own classes differ between versions
             raise RuntimeError(
                 f"TensorFlow's converter refuses {lowered.name!r} with recipe {recipe.name!r}, "

@@ -107,7 +107,8 @@ def fit_gate_scales(quantized: bytes, calibrated: bytes) -> bytes:
     fitted = {}
     for operator in graph.operators:  # in order of execution
         name, source = flatfile.operator_name(model, operator), operator.inputs[0]
-        if name == "QUANTIZE" and source in producers:
+        was_float = flatfile.dtype_name(graph.tensors[source]) == "float32"  # not int8 to uint8
+        if name == "QUANTIZE" and source in producers and was_float:
             before = flatfile.operator_name(model, producers[source])
             if before == "LOGISTIC":
                 observed = ranges[graph.tensors[source].name]

@@ -30,6 +30,10 @@ _VANISHING = (
 TOLERANCE = 1e-5
 # The original computes in 11 (float16) or 8 (bfloat16) bits; the lowered model does not.
 _HALF_TOLERANCE = 5e-2
+# A network may magnify the rounding of its input further than `TOLERANCE` allows (a BatchNorm
+# of a small variance does). It then reproduces itself no better, and is measured by that.
+_ROUNDINGS = 4
+_LARGEST_TOLERANCE = 1e-3
 
 
 def lower(
@@ -58,7 +62,8 @@ def lower(
     Returns:
         A functional float32 `keras.Model`, equal to the original in inference within
         1e-5 of the output's largest magnitude (5e-2 for a model that computes in half
-        precision).
+        precision; up to 1e-3 for one whose own output changes by a quarter of that when the
+        last bit of its input does).
 
     Raises:
         TypeError: for a subclassed model, or one inside the model.
@@ -194,6 +199,9 @@ def check_equal(model, lowered, preprocess, tolerance: float) -> None:
             f"Lowering changed the output's shape from {reference.shape} to {result.shape}"
         )
     error, magnitude = np.abs(reference - result).max(), np.abs(reference).max()
+    if error > tolerance * magnitude:
+        itself = _ROUNDINGS * _rounding_error(model, expected, reference) / magnitude
+        tolerance = max(tolerance, min(itself, _LARGEST_TOLERANCE))
     if not error <= tolerance * magnitude:  # also when the error is NaN
         raise RuntimeError(
             f"Lowering {model.name!r} changed its output by {error:.3g}, with the largest output "
@@ -202,6 +210,12 @@ def check_equal(model, lowered, preprocess, tolerance: float) -> None:
             f"rebuilt; or preprocess differs from its own mean and std. Layers: "
             f"{sorted({type(layer).__name__ for layer in model.layers})}"
         )
+
+
+def _rounding_error(model, image, reference) -> float:
+    """The largest change of the output when the last bit of every input value changes."""
+    up_or_down = np.random.default_rng(0).choice([-np.inf, np.inf], image.shape)
+    return np.abs(reference - _run(model, np.nextafter(image, up_or_down, dtype="float32"))).max()
 
 
 def _run(model, image) -> np.ndarray:
