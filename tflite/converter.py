@@ -32,9 +32,10 @@ def run_converter(
 def convert_file(
     lowered: keras.Model, recipe: Recipe, io: str, images: Images | None, raw_pixels: bool
 ) -> tuple[bytes, bytes | None]:
-    """The file, and for int8 the float file with the observed ranges that it was made from."""
+    """The file, and the float file with the observed ranges that an integer one was made from."""
     import tensorflow as tf
 
+    calibrates = recipe.needs_calibration and images is not None
     signature = tf.TensorSpec(lowered.inputs[0].shape, tf.float32, name="image")
     function = tf.function(lambda image: lowered(image, training=False))
     with _quiet():
@@ -50,22 +51,20 @@ def convert_file(
         if images is None:
             dtype = tf.as_dtype(io)
             converter.inference_input_type = converter.inference_output_type = dtype
-        elif recipe.needs_calibration:
-            converter.representative_dataset = lambda: calibration_set(images)
-        if recipe.activations == "int16":
+        if calibrates:
             sets = tf.lite.OpsSet
+            converter.representative_dataset = lambda: calibration_set(images)
             converter.target_spec.supported_ops = [
                 sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+                if recipe.activations == "int16"
+                else sets.TFLITE_BUILTINS_INT8
             ]
-            converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
-        if recipe.activations == "int8" and images is not None:
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             # Calibration and quantisation apart, to mend the ranges in between.
             converter._experimental_calibrate_only = True
         try:
             content, calibrated = converter.convert(), None
-            if recipe.activations == "int8" and images is not None:
-                calibrated = mend_ranges(content, raw_pixels)
+            if calibrates:
+                calibrated = mend_ranges(content, raw_pixels, recipe.activations)
                 content = _quantize(calibrated, recipe, io)
             # Packed anew, because the converter's Python part leaves the weights unaligned.
             model = flatfile.unpack(content)
@@ -79,11 +78,22 @@ def convert_file(
 
 
 def _quantize(calibrated: bytes, recipe: Recipe, io: str) -> bytes:
-    """Make an int8 file from a float file that carries the ranges of its tensors."""
+    """Make an integer file from a float file that carries the ranges of its tensors."""
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
+    from tensorflow.lite.python.optimize.calibrator import Calibrator
 
     dtype = tf.as_dtype(io)
+    if recipe.activations == "int16":
+        # The newer quantiser gives int16 zero points, which no kernel takes (TensorFlow 2.21).
+        return Calibrator(calibrated).calibrate_and_quantize(
+            lambda: (),  # the ranges are there
+            input_type=dtype,
+            output_type=dtype,
+            allow_float=False,
+            activations_type=tf.int16,
+            bias_type=tf.int64,
+        )
     gates = set(gate_names(calibrated)) if recipe.float_gates else set()
     content = mlir_quantize(
         calibrated, input_data_type=dtype, output_data_type=dtype, denylisted_nodes=gates or None
