@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-backends test-mediapipe lint bench clean
+.PHONY: demo test test-slow test-examples test-matrix test-backends test-mediapipe lint types bench docs clean
 
 demo: .venv/ready
 	$(BIN)/keras-se demo --output demo-output --overwrite
@@ -12,10 +12,19 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -q -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m slow tests/test_backends.py
 
-# The layers and applications on JAX and PyTorch, in an environment of their own.
+# The examples and the notebook, as processes of their own, with few pictures.
+test-examples: .venv/ready
+	$(BIN)/python -m pytest -q -m slow tests/test_examples.py tests/test_notebook.py
+
+# A network of every family with every recipe; docs/generate_matrix.py writes the table.
+test-matrix: .venv/ready
+	$(BIN)/python -m pytest -q -m slow tests/test_matrix.py
+
+# The layers, applications and training on JAX and PyTorch, in an environment of their own.
 test-backends: .venv-backends/ready
-	KERAS_BACKEND=jax .venv-backends/bin/python -m pytest -q tests/test_backends.py
+	KERAS_BACKEND=jax .venv-backends/bin/python -m pytest -q tests/test_backends.py tests/test_fit.py
 	KERAS_BACKEND=torch .venv-backends/bin/python -m pytest -q tests/test_backends.py
 
 # Files with metadata in MediaPipe Tasks, whose absl-py excludes that of the extra `tfmot`.
@@ -26,8 +35,18 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# mypy knows packages by where they lie: links put the three folders as they are installed.
+types: .venv/ready
+	rm -rf build/types && mkdir -p build/types/keras_se
+	ln -s $(CURDIR)/keras_se/* $(CURDIR)/applications $(CURDIR)/tflite build/types/keras_se/
+	cd build/types && $(abspath $(BIN))/python -m mypy --config-file $(CURDIR)/pyproject.toml -p keras_se
+
 bench: .venv/ready
 	$(BIN)/python benchmarks/grouped_conv.py
+
+# The documentation site, in an environment of its own: it reads the source, and needs no TensorFlow.
+docs: .venv-docs/ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
 
 .venv/ready: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv
@@ -36,7 +55,7 @@ bench: .venv/ready
 
 .venv-backends/ready: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv-backends
-	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]" "jax>=0.5" torch==2.13.0
+	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]" torch==2.13.0
 	touch $@
 
 .venv-mediapipe/ready:
@@ -44,5 +63,10 @@ bench: .venv/ready
 	.venv-mediapipe/bin/python -m pip install --quiet --disable-pip-version-check mediapipe==1.2.2
 	touch $@
 
+.venv-docs/ready: docs/requirements.txt constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r docs/requirements.txt
+	touch $@
+
 clean:
-	rm -rf build dist demo-output *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist site demo-output *.egg-info .pytest_cache .ruff_cache

@@ -12,7 +12,7 @@ calls "same"; on odd ones, "same" is what makes the network work at all.
 from .branches import BranchedSpec, Conv, Fork, Pool, gated
 from .constructor import constructor
 from .preprocessing import Preprocessing, decode_predictions
-from .spec import Variant
+from .spec import Facts, Variant
 
 CAFFE = Preprocessing((104, 117, 123), (1, 1, 1), "bgr")
 
@@ -27,8 +27,10 @@ _STEM = (
 
 def _block(single, reduce3, conv3, reduce5, conv5, pool, projection):
     """Branches: 1x1; 3x3; two 3x3; a pool and a 1x1. Strided ones have no 1x1."""
+    rest: tuple[tuple[Conv], ...]
+    pooled: tuple[Pool | Conv, ...]
     if single is None:
-        last = {"strides": 2, "padding": "pad"}
+        last: Facts = {"strides": 2, "padding": "pad"}
         pooled, rest = (Pool(pool, 2),), ()
     else:
         last = {}
@@ -55,7 +57,7 @@ _BLOCKS = {
 }
 # fmt: on
 
-_NETWORK = {
+_NETWORK: Facts = {
     "layers": (*_STEM, *gated(_BLOCKS)),
     "norm": {"epsilon": 1e-5, "momentum": 0.9},
     "kernel_initializer": "he_normal",

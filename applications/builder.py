@@ -41,7 +41,7 @@ def build_model(
     """
     source = find_source(weights, graph)
     new_head = classes is not None
-    classes = classes if new_head else default_classes
+    classes = default_classes if classes is None else classes
     if pooling not in (None, "avg", "max"):
         raise ValueError(f'`pooling` must be None, "avg" or "max". Received: pooling={pooling!r}')
     if isinstance(classes, bool) or int(classes) != classes or classes < 1:

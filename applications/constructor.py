@@ -4,7 +4,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
-from typing import Concatenate, Literal, ParamSpec
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol
 
 from .builder import build_model
 from .image_model import ImageModel
@@ -54,6 +54,15 @@ ARGUMENTS = """
 """
 
 
+class Constructor(Protocol):
+    """A public function that builds a network, with what it builds."""
+
+    __name__: str
+    spec: NetworkSpec
+
+    def __call__(self, *args, **kwargs) -> ImageModel: ...
+
+
 def constructor(spec: NetworkSpec, summary: str):
     """Make the public function that builds `spec`, with its real signature and help."""
     default_weights = "imagenet" if published_weights(spec.name) else None
@@ -77,7 +86,7 @@ def constructor(spec: NetworkSpec, summary: str):
         output_stride: int | None = None,
         gate: str | None = None,
     ) -> ImageModel:
-        choices = {
+        choices: dict[str, Any] = {
             "ratio": ratio,
             "gate": gate,
             "attention": attention,
@@ -106,7 +115,7 @@ def constructor(spec: NetworkSpec, summary: str):
             default_size=chosen.size,
             min_size=chosen.min_size,
         )
-        if from_trunk:
+        if from_trunk and chosen.imagenet_trunk is not None:
             load_imagenet_trunk(model, chosen.imagenet_trunk, input_tensor)
         return model
 
@@ -141,9 +150,9 @@ def constructor_by_depth(
 
     shared = inspect.signature(construct_like)
     first = inspect.signature(construct).parameters["depth"]
-    construct.__signature__ = shared.replace(parameters=[first, *shared.parameters.values()])
+    parameters = [first, *shared.parameters.values()]
     described = ARGUMENTS.replace("    Args:\n", "    Args:\n" + DEPTH_ARGUMENT)
-    return _published(construct, make_spec(depth), summary, described, name)
+    return _published(construct, make_spec(depth), summary, described, name, parameters)
 
 
 DEPTH_ARGUMENT = """\
@@ -160,9 +169,9 @@ def constructor_by_width(make_spec: Callable[[float], NetworkSpec], summary: str
     spec = make_spec(1.0)
     shared = inspect.signature(constructor(spec, summary))
     last = inspect.signature(construct).parameters["alpha"]
-    construct.__signature__ = shared.replace(parameters=[*shared.parameters.values(), last])
+    parameters = [*shared.parameters.values(), last]
     described = ARGUMENTS.replace("\n\n    Returns:", "\n" + WIDTH_ARGUMENT + "\n    Returns:")
-    return _published(construct, spec, summary, described)
+    return _published(construct, spec, summary, described, None, parameters)
 
 
 WIDTH_ARGUMENT = """\
@@ -170,7 +179,7 @@ WIDTH_ARGUMENT = """\
 """
 
 
-def _published(construct, spec, summary, arguments, name=None):
+def _published(construct, spec, summary, arguments, name=None, parameters=None):
     """Name and document a constructor as the module that publishes it would."""
     construct.__name__ = construct.__qualname__ = name or spec.name
     construct.__module__ = sys._getframe(2).f_globals["__name__"]  # for pickle
@@ -183,9 +192,11 @@ def _published(construct, spec, summary, arguments, name=None):
         weights=_weights_argument(spec),
     )
     signature = inspect.signature(construct)
-    classes = signature.parameters["classes"].replace(default=spec.classes, annotation=int)
     construct.__signature__ = signature.replace(
-        parameters=[classes if p.name == "classes" else p for p in signature.parameters.values()]
+        parameters=[
+            p.replace(default=spec.classes, annotation=int) if p.name == "classes" else p
+            for p in parameters or signature.parameters.values()
+        ]
     )
     construct.spec = spec
     return construct
@@ -193,7 +204,7 @@ def _published(construct, spec, summary, arguments, name=None):
 
 def _weights_argument(spec) -> str:
     """What `weights` offers besides None and files."""
-    tags = {}
+    tags: dict[str, list[str]] = {}
     for row in published_weights(spec.name):
         tags.setdefault(row.variant, []).append(row.tag)
     trunk = TRUNK_WEIGHTS if trunk_variants(spec) else ""

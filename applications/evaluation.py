@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -107,7 +108,7 @@ def evaluate(
             classifier_activation=None,
         )
     files, labels = find_pictures(Path(data), network.output_shape[-1], class_names)
-    facts = {"size": size, "crop": crop, "interpolation": interpolation}
+    facts: dict[str, Any] = {"size": size, "crop": crop, "interpolation": interpolation}
     tally = _Tally(state, facts | {"network": _digest(network), "pictures": _names(files)})
     load = Loader(**facts)
     for start, pictures in batches(files, tally.images, batch_size, load):

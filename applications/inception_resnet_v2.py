@@ -13,7 +13,7 @@ from .constructor import constructor
 from .imagenet_trunk import TrunkSource
 from .inception_v3 import KERAS, STEM, STRIDED, five_by_five
 from .preprocessing import INCEPTION, decode_predictions
-from .spec import Variant
+from .spec import Facts, Variant
 
 _BLOCK35 = (
     (Conv(32),),
@@ -49,7 +49,7 @@ def _repeated(name, count, block):
     return tuple((f"{name}_{index}", block) for index in range(1, count + 1))
 
 
-_NETWORK = {
+_NETWORK: Facts = {
     **KERAS,
     "layers": (
         *STEM,

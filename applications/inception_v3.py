@@ -9,7 +9,7 @@ from .branches import BranchedSpec, Conv, Fork, Pool, gated
 from .constructor import constructor
 from .imagenet_trunk import TrunkSource
 from .preprocessing import INCEPTION, decode_predictions
-from .spec import Variant
+from .spec import Facts, Variant
 
 # Also the stem of Inception-ResNet-v2.
 STEM = (
@@ -21,14 +21,14 @@ STEM = (
     ("stem6", Conv(192, 3, 1, "valid")),
     ("stem7", Pool("max", 2, "valid")),
 )
-KERAS = {
+KERAS: Facts = {
     # Keras' own defaults, as in keras.applications; no scale, since a ReLU follows.
     "norm": {"scale": False, "epsilon": 1e-3, "momentum": 0.99},
     "preprocess": INCEPTION,
     "size": 299,
     "min_size": 75,
 }
-STRIDED = {"strides": 2, "padding": "valid"}
+STRIDED: Facts = {"strides": 2, "padding": "valid"}
 ROW, COLUMN = (1, 7), (7, 1)
 
 
@@ -89,7 +89,7 @@ _BLOCKS = {
     "mixed9": _expanded(),
     "mixed10": _expanded(),
 }
-_NETWORK = {
+_NETWORK: Facts = {
     **KERAS,
     "layers": (*STEM, *gated(_BLOCKS)),
     "imagenet_trunk": TrunkSource("InceptionV3"),

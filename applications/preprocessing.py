@@ -54,7 +54,7 @@ class Preprocessing:
             pixels, ops = keras.ops.cast(pixels, "float32"), keras.ops
         if self.channel_order == "bgr":
             pixels = ops.flip(pixels, axis=-1)
-        return (pixels - np.float32(self.mean)) / np.float32(self.std)
+        return (pixels - np.asarray(self.mean, "float32")) / np.asarray(self.std, "float32")
 
     def for_channels(self, channels: int) -> "Preprocessing":
         """The same preprocessing for another number of input channels.

@@ -30,7 +30,7 @@ class LayerCost:
     @property
     def activations(self) -> int:
         """Numbers in the layer's output."""
-        return math.prod(self.output_shape[1:])
+        return math.prod(size or 0 for size in self.output_shape[1:])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """The networks by name."""
 
-from collections.abc import Callable
-
 from . import (
     bn_inception,
     inception_resnet_v2,
@@ -13,7 +11,7 @@ from . import (
     senet,
     vgg,
 )
-from .image_model import ImageModel
+from .constructor import Constructor
 
 FAMILIES = (
     resnet,
@@ -27,7 +25,7 @@ FAMILIES = (
     resnet_cifar,
 )
 
-MODELS: dict[str, Callable[..., ImageModel]] = {
+MODELS: dict[str, Constructor] = {
     name: constructor
     for family in FAMILIES
     for name, constructor in vars(family).items()

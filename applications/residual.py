@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import keras
 
 from ..layers import CONVS, BatchNorm, GroupedConv2D, PaddedShortcut, ResidualTail
-from .spec import NetworkSpec
+from .spec import Facts, NetworkSpec
 
 # He et al., bag of tricks, https://arxiv.org/abs/1812.01187: ResNet-D; its stem in tiers.
-DEEP = {"stem": "deep", "shortcut": "average"}
-TIERED = {"stem_widths": (24, 32, 64)}
+DEEP: Facts = {"stem": "deep", "shortcut": "average"}
+TIERED: Facts = {"stem_widths": (24, 32, 64)}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from .constructor import constructor
 from .imagenet_trunk import TrunkSource
 from .preprocessing import IMAGENET, Preprocessing, decode_predictions
 from .residual import DEEP, TIERED, ResidualSpec
-from .spec import Variant
+from .spec import Facts, Variant
 
 BASIC, BOTTLENECK = "basic", "bottleneck"
 ORIGINAL = {"stride_in": "1x1", "stem_pool": "ceil"}
@@ -36,9 +36,9 @@ KERAS_NAMES = (  # from our weights' paths to those in keras.applications
 )
 KERAS_PIXELS = Preprocessing((103.939, 116.779, 123.68), (1, 1, 1), "bgr")
 ROUNDED = {"attention_options": {"divisor": 8}}  # timm: multiples of 8
-SK = {"conv": "sk", "groups": 32, "group_width": 4}
+SK: Facts = {"conv": "sk", "groups": 32, "group_width": 4}
 SPLIT = {"split_input": True, "ratio": 8, "divisor": 16, "min_width": 16}
-SK_SPLIT = {"conv": "sk", "conv_options": SPLIT}
+SK_SPLIT: Facts = {"conv": "sk", "conv_options": SPLIT}
 PROTOTXT = {"conv_options_by_stage": {3: {"min_width": 16}}}  # the authors' Caffe model
 
 

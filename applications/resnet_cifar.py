@@ -9,9 +9,9 @@ References:
 from .constructor import constructor, constructor_by_depth
 from .preprocessing import CIFAR10
 from .residual import ResidualSpec
-from .spec import Variant
+from .spec import Facts, Variant
 
-SMALL = {
+SMALL: Facts = {
     "widths": (16, 32, 64),
     "stem": "3x3",
     "stem_pool": None,

@@ -13,12 +13,12 @@ padding; "v1.5" has PyTorch's. The first of a row is its default.
 from .constructor import constructor
 from .preprocessing import IMAGENET, decode_predictions
 from .residual import DEEP, TIERED, ResidualSpec
-from .spec import Variant
+from .spec import Facts, Variant
 
 BOTTLENECK = "bottleneck"
-X32_4 = {"groups": 32, "group_width": 4}
-X64_4 = {"groups": 64, "group_width": 4}
-X32_8 = {"groups": 32, "group_width": 8}
+X32_4: Facts = {"groups": 32, "group_width": 4}
+X64_4: Facts = {"groups": 64, "group_width": 4}
+X32_8: Facts = {"groups": 32, "group_width": 8}
 ORIGINAL = {"stem_pool": "ceil"}
 ROUNDED = {"attention_options": {"divisor": 8}}  # timm: multiples of 8
 

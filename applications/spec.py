@@ -4,7 +4,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import keras
 
@@ -12,6 +12,8 @@ from ..layers import CONVS, GATES
 from ..layers.gate_functions import GATE_FUNCTIONS
 from .imagenet_trunk import TrunkSource
 from .preprocessing import IMAGENET, Preprocessing
+
+Facts = dict[str, Any]  # fields of a specification that several rows share
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class NetworkSpec(ABC):
     def gate(self, name: str):
         """Make the network's gate as a layer called `name`."""
         make = GATES[self.attention] if isinstance(self.attention, str) else self.attention
+        if make is None:
+            raise ValueError(f"{self.name} has no attention")
         return make(name=name, **self.attention_options)
 
     def customise(
@@ -112,8 +116,8 @@ class NetworkSpec(ABC):
     def _without_defaults(self) -> Self:
         return replace(
             self,
-            attention_options=_differing(self.attention_options, GATES.get(self.attention)),
-            conv_options=_differing(self.conv_options, CONVS.get(self.conv)),
+            attention_options=_differing(self.attention_options, self.attention, GATES),
+            conv_options=_differing(self.conv_options, self.conv, CONVS),
         )
 
     def _with_attention(self, attention) -> Self:
@@ -138,7 +142,7 @@ class NetworkSpec(ABC):
     def _with_ratio(self, ratio) -> Self:
         if ratio is None:
             return self
-        changes = {}
+        changes: Facts = {}
         if isinstance(self.attention, str) and _takes("ratio", GATES[self.attention]):
             changes["attention_options"] = {**self.attention_options, "ratio": ratio}
         if self.conv is not None and _takes("ratio", CONVS[self.conv]):
@@ -176,9 +180,9 @@ def _takes(argument: str, layer_class) -> bool:
     return argument in inspect.signature(layer_class).parameters
 
 
-def _differing(options: Mapping, layer_class) -> Mapping:
-    """The options that are not the layer's defaults."""
-    if layer_class is None:
+def _differing(options: Mapping, name, table: Mapping) -> Mapping:
+    """The options that are not the defaults of the layer that a table has by this name."""
+    if name not in table:
         return options
-    defaults = inspect.signature(layer_class).parameters
+    defaults = inspect.signature(table[name]).parameters
     return {name: value for name, value in options.items() if value != defaults[name].default}

@@ -23,6 +23,7 @@ INTRODUCTION = """\
 `keras_se.insert(model, gate, after=...)` returns a copy of any functional Keras model with
 attention at the chosen places. It computes what the model computed, and trains from there.
 
+<!-- not run: fetches published weights -->
 ```python
 import keras, keras_se
 

@@ -30,7 +30,10 @@ def _is_command() -> bool:
 
 if TYPE_CHECKING or not _is_command():
     from . import applications, explain, layers, surgery, training
-    from .surgery import insert, prune_gates, remove, replace
+    from .surgery.insert import insert
+    from .surgery.prune import prune_gates
+    from .surgery.remove import remove
+    from .surgery.replace import replace
 
 __all__ = [
     "__version__",

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = (16.0, 10.0)  # inches, at 100 pixels each
-STYLE = {
+STYLE: dict[Any, Any] = {  # matplotlib's hints list every key
     "font.size": 13,
     "axes.titlesize": 15,
     "axes.titlepad": 9,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_se.applications import SEResNetCIFAR
+from keras_se.applications import SEResNetCIFAR, registry
 from keras_se.layers import (
     CONVS,
     GATES,
@@ -141,6 +141,34 @@ def test_a_network_runs_and_trains():
     close(probabilities.sum(-1), 1)
     model.compile("sgd", "sparse_categorical_crossentropy")
     assert np.isfinite(model.train_on_batch(pictures, np.array([0, 1])))
+
+
+def smallest_networks():
+    """Name of the one with the fewest weights of every family, attention and convolution."""
+    smallest = {}
+    for name, constructor in registry.MODELS.items():
+        spec = constructor.spec
+        kind = constructor.__module__, spec.attention, getattr(spec, "conv", None)
+        size = next(iter(spec.variants.values())).parameters
+        smallest[kind] = min(smallest.get(kind, (size, name)), (size, name))
+    return [name for _, name in smallest.values()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="XLA is TensorFlow's and JAX's")
+@pytest.mark.parametrize("name", smallest_networks())
+def test_every_kind_of_network_trains_a_step_under_xla(name):
+    constructor = registry.MODELS[name]
+    size = constructor.spec.min_size
+    model = constructor(weights=None, input_shape=(size, size, 3), classes=5)
+    model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", jit_compile=True)
+    before = [ops.convert_to_numpy(weight).copy() for weight in model.trainable_weights]
+    pictures = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype("float32")
+    assert np.isfinite(model.train_on_batch(pictures, np.array([0, 1])))
+    after = [ops.convert_to_numpy(weight) for weight in model.trainable_weights]
+    assert all(np.isfinite(weight).all() for weight in after)
+    # A scale or gate that starts at zero holds back what lies before it, in the first step.
+    assert np.mean([np.any(old != new) for old, new in zip(before, after, strict=True)]) > 0.5
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")

@@ -59,8 +59,8 @@ def choose(
     eligible = [name for name in names if choices[name].problem is None]
     if not eligible:
         best = max(results.values(), key=lambda result: result.report.comparison.snr_db)
-        table = "\n".join(str(choices[name]) for name in names)
-        raise BoundNotMet(f"No recipe keeps {bounds}:\n{table}", best)
+        rows = "\n".join(str(choices[name]) for name in names)
+        raise BoundNotMet(f"No recipe keeps {bounds}:\n{rows}", best)
     fastest = min(latencies[name] for name in eligible)
     chosen = next(name for name in eligible if latencies[name] <= _TIE * fastest)
     table = tuple(replace(choices[name], chosen=name == chosen) for name in names)

@@ -110,8 +110,7 @@ def compare(
         TypeError: for a subclassed model.
     """
     content = read_model(tflite)
-    runner = Runner(content)
-    shape = runner.inputs[0].shape[1:]
+    shape = Runner(content).image_shape
     images = load_images(images, shape, raw_pixels=preprocess is not None)
     if labels is not None:
         images = Images(images.pixels, as_labels(labels, len(images)))

@@ -181,7 +181,7 @@ class _Job:
             raise RuntimeError(f"The converted file does not run: {error}") from error
         check_file(inspection, recipe, io, self.raw_pixels)
         comparison = compare_lowered(self.lowered, content, self.images)
-        poor = calibrated and comparison.snr_db < _POOR_SNR_DB
+        poor = comparison.snr_db < _POOR_SNR_DB
         report = Report(
             io=io,
             preprocess=self.raw_pixels,
@@ -194,7 +194,7 @@ class _Job:
             if recipe.activations == "int8" and calibrated
             else (),
             worst_layers=worst_layers(layer_errors(calibrated, content, self.images))
-            if poor
+            if calibrated and poor
             else (),
         )
         result = Result(content, recipe, report)

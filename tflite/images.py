@@ -186,11 +186,11 @@ def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     if channels not in _MODES:
         raise ValueError(f"Pictures have 1, 3 or 4 channels. Received: a model input of {shape}")
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            if picture.mode.startswith(("I", "F")):
+        with Image.open(path) as file:
+            file.load()
+            if file.mode.startswith(("I", "F")):
                 raise ValueError(f"Pictures of 8 bits are read. Received: {str(path)!r}")
-            picture = ImageOps.exif_transpose(picture).convert(_MODES[channels])
+            picture = ImageOps.exif_transpose(file).convert(_MODES[channels])
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"Not a readable picture: {str(path)!r} ({error})") from error
     if picture.size != (width, height):

@@ -96,7 +96,10 @@ def inspect(model: bytes | str | os.PathLike) -> Inspection:
         size_bytes=len(content),
         inputs=runner.inputs,
         outputs=runner.outputs,
-        operators=tuple(Operator(*kind, count) for kind, count in kinds.items()),
+        operators=tuple(
+            Operator(name, version, dtypes, count)
+            for (name, version, dtypes), count in kinds.items()
+        ),
         sequence=tuple(
             flatfile.operator_name(tree, operator)
             for graph in tree.subgraphs
@@ -108,7 +111,7 @@ def inspect(model: bytes | str | os.PathLike) -> Inspection:
     )
 
 
-def _kind(tree, graph, operator) -> tuple:
+def _kind(tree, graph, operator) -> tuple[str, int, tuple[str, ...]]:
     indices = [i for i in (*operator.inputs, *operator.outputs) if i >= 0]
     dtypes = dict.fromkeys(flatfile.dtype_name(graph.tensors[i]) for i in indices)
     version = tree.operatorCodes[operator.opcodeIndex].version

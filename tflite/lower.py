@@ -95,7 +95,7 @@ class _Rebuild:
 
     def __init__(self):
         self.copies = {}  # of layers, so that a shared layer stays shared
-        self.names = Counter()
+        self.names: Counter[str] = Counter()
         self.half = False
 
     def model(self, model, x, prefix: str):

@@ -10,7 +10,7 @@ import io
 import os
 import zipfile
 from collections.abc import Sequence
-from typing import overload
+from typing import TypedDict, Unpack, overload
 
 import flatbuffers
 
@@ -31,13 +31,29 @@ _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2
 _NORMALIZATION_OPTIONS = 1
 
 
+class Description(TypedDict, total=False):
+    """The options of `add_metadata`."""
+
+    name: str
+    description: str
+    author: str
+    licence: str
+    version: str
+    mean: float
+    std: float
+
+
 @overload
-def add_metadata(model: Result, labels: Sequence[str], **options) -> Result: ...
-@overload
-def add_metadata(model: bytes | str | os.PathLike, labels: Sequence[str], **options) -> bytes: ...
 def add_metadata(
-    model,
-    labels,
+    model: Result, labels: Sequence[str], **options: Unpack[Description]
+) -> Result: ...
+@overload
+def add_metadata(
+    model: bytes | str | os.PathLike, labels: Sequence[str], **options: Unpack[Description]
+) -> bytes: ...
+def add_metadata(
+    model: Result | bytes | str | os.PathLike,
+    labels: Sequence[str],
     *,
     name: str = "",
     description: str = "",
@@ -46,7 +62,7 @@ def add_metadata(
     version: str = "",
     mean: float = 0.0,
     std: float = 1.0,
-):
+) -> Result | bytes:
     """Describe an image classifier in its own file, so that an app can use it.
 
     MediaPipe Tasks' ImageClassifier (Android, iOS, Web, Python) loads such a file and answers

@@ -18,9 +18,12 @@ class Preprocess(Protocol):
         channel_order: "rgb" or "bgr", the order that the model wants. Raw pictures are RGB.
     """
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    channel_order: str
+    @property
+    def mean(self) -> tuple[float, ...]: ...
+    @property
+    def std(self) -> tuple[float, ...]: ...
+    @property
+    def channel_order(self) -> str: ...
 
     def __call__(self, images):
         """Map raw pixels, (..., c) in [0, 255], to what the model expects, as a new array."""

@@ -49,7 +49,7 @@ class Report:
 
     def to_dict(self) -> dict:
         """The report as a JSON-able dictionary."""
-        nested = {
+        nested: dict[str, object] = {
             "comparison": self.comparison.to_dict(),
             "inspection": self.inspection.to_dict(),
         }

@@ -28,7 +28,7 @@ class TensorInfo:
 
     def quantize(self, values: np.ndarray) -> np.ndarray:
         """Real values to stored ones: rounded and clipped to the dtype's range."""
-        if self.scale is None:
+        if self.scale is None or self.zero_point is None:
             return np.asarray(values, self.dtype)
         limits = np.iinfo(self.dtype)
         stored = np.round(np.asarray(values, "float64") / self.scale) + self.zero_point
@@ -36,7 +36,7 @@ class TensorInfo:
 
     def dequantize(self, stored: np.ndarray) -> np.ndarray:
         """Stored values to real ones, in float32."""
-        if self.scale is None:
+        if self.scale is None or self.zero_point is None:
             return stored.astype("float32")
         return ((stored.astype("float64") - self.zero_point) * self.scale).astype("float32")
 
@@ -74,6 +74,14 @@ class Runner:
             raise ValueError(f"The LiteRT interpreter refuses the file: {error}") from error
         self.inputs = tuple(map(_tensor_info, self.interpreter.get_input_details()))
         self.outputs = tuple(map(_tensor_info, self.interpreter.get_output_details()))
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the input; ValueError where it is no image."""
+        if len(self.inputs[0].shape) != 4:
+            raise ValueError(f"A file with an image input is needed. Received: {self.inputs[0]}")
+        _, height, width, channels = self.inputs[0].shape
+        return height, width, channels
 
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:
         """Run one image, (h, w, c), given as real values; returns the outputs as real values."""
@@ -114,7 +122,7 @@ def latencies_ms(
     Returns:
         By name the median of the wall-clock times in ms, without copying in and out.
     """
-    times = {name: [] for name in runners}
+    times: dict[str, list[float]] = {name: [] for name in runners}
     for runner in runners.values():
         runner.set_input(image)
         runner.interpreter.invoke()

@@ -8,8 +8,13 @@ expressions that turns such a path into the key that one code base uses for it.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from ..preprocessing import IMAGENET, Preprocessing
+
+if TYPE_CHECKING:
+    from ..constructor import Constructor
+    from ..residual import ResidualSpec
 
 Rules = tuple[tuple[str, str | Callable], ...]
 
@@ -80,15 +85,20 @@ class Architecture:
     keras_file: bool = False  # qubvel's Keras .h5, which names no key: see `qubvel`
 
     @property
-    def constructor(self) -> Callable:
+    def constructor(self) -> "Constructor":
         from ..registry import MODELS  # the constructors themselves read this table
 
         return MODELS[self.network]
 
     @property
+    def spec(self) -> "ResidualSpec":
+        """The network's specification; whoever has such checkpoints is residual."""
+        return cast("ResidualSpec", self.constructor.spec)
+
+    @property
     def layout(self) -> Rules:
         """From the paths of our weights to the keys of the checkpoint."""
-        spec = self.constructor.spec
+        spec = self.spec
         last_norm = {"basic": "norm2", "bottleneck": "norm3"}[spec.block]
         shortcut = AVERAGE_SHORTCUT if spec.shortcut == "average" else ()
         return ((r"tail/norm/", f"{last_norm}/"), *shortcut, *self.rules, *VARIABLES)
@@ -114,7 +124,7 @@ def _by_depth(prefix, network, depths, rules, variant="v1.5", suffix="", **optio
 
 
 DEPTHS = (18, 34, 50, 101, 152)
-KERAS_FILE = {"keras_file": True}
+KERAS_FILE: dict[str, Any] = {"keras_file": True}
 
 ARCHITECTURES = {
     **_by_depth("resnet", "ResNet", DEPTHS, RESIDUAL),

@@ -74,7 +74,8 @@ def mirrored(url: str) -> str:
 
 def _fetch(weights: Weights, target: Path):
     part = Part(target.with_name(f"{target.name}.part"))
-    reason = wrong = None
+    reason: Exception | None = None
+    wrong = False
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_S * 2 ** (attempt - 1))

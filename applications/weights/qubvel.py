@@ -30,7 +30,7 @@ def read_qubvel(path: Path, architecture: Architecture) -> dict[str, np.ndarray]
     layers = iter(_layers_with_weights(path))
     state_dict = {}
     try:
-        for name, parts in _layers_in_order(architecture.constructor.spec):
+        for name, parts in _layers_in_order(architecture.spec):
             pieces = [next(layers) for _ in range(parts)]
             arrays = [np.concatenate(together, axis=-1) for together in zip(*pieces, strict=True)]
             state_dict.update(_entries(name, arrays))
@@ -76,7 +76,7 @@ def _entries(name: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
     """The entries of one layer: a convolution, a dense layer or a BatchNorm."""
     first = arrays[0]
     if first.ndim == 1:
-        parts = ("weight", "bias", "running_mean", "running_var")
+        parts: tuple[str, ...] = ("weight", "bias", "running_mean", "running_var")
     else:
         parts = ("weight", "bias")[: len(arrays)]
         arrays = [first.transpose(3, 2, 0, 1) if first.ndim == 4 else first.T, *arrays[1:]]

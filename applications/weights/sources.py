@@ -66,10 +66,14 @@ class Source:
 
     def fetched(self) -> "Source":
         """The same, with a file on this machine."""
-        return replace(self, path=self.path or download(self.weights))
+        if self.path is not None or self.weights is None:
+            return self
+        return replace(self, path=download(self.weights))
 
     def load(self, model: keras.Model, new_head: bool):
         """Give `model` these weights; a classifier for other classes may stay new."""
+        if self.path is None:
+            raise ValueError(f"The file has not been fetched. Received: {self}")
         if self.architecture is None:
             model.load_weights(self.path)
         else:
@@ -136,7 +140,7 @@ def _file_source(path: Path, graph: Graph) -> Source:
 
 def _offer(graph: Graph, rows: tuple[Weights, ...]) -> str:
     """The published weights that there are."""
-    by_variant = {}
+    by_variant: dict[str, list[str]] = {}
     for row in published_weights(graph.network):
         by_variant.setdefault(row.variant, []).append(row.tag)
     there = "; ".join(f"variant {v!r} has {tags}" for v, tags in by_variant.items()) or "none"

@@ -18,6 +18,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -91,7 +92,7 @@ def _read_stream(path):
     if version != LEGACY_VERSION:
         raise ValueError(f"{_not_ours(path)}: version {version}")
     order = "<" if machine.get("little_endian", True) else ">"
-    storages = {}
+    storages: dict[str, np.ndarray] = {}
 
     def promise_storage(key, dtype, size):  # its bytes come after the pickle
         claimed = sum(array.nbytes for array in storages.values()) + size * dtype.itemsize
@@ -117,6 +118,7 @@ def _not_ours(path) -> str:
 def _unpickle(stream, read_storage: Callable | None = None):
     """The next object in the stream, if nothing else than tensors is in it."""
     start = stream.tell()
+    argument: Any  # what it is depends on the operation
     for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
         if opcode.name == "GLOBAL":
             _find(*argument.split(" ", 1))

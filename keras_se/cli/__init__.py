@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments = make_parser(COMMANDS, __version__).parse_args(argv)
     except SystemExit as stop:  # argparse has printed the help, the version or an error
-        return stop.code
+        return int(stop.code or OK)
     try:
         with contextlib.nullcontext() if arguments.debug else silenced():
             arguments.run(arguments)

@@ -5,6 +5,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ._console import working
+
 if TYPE_CHECKING:
     import keras
 
@@ -98,3 +100,26 @@ def preprocess_of(model: "keras.Model", wanted: bool | None) -> "Preprocess | No
     if wanted and preprocess is None:
         raise ValueError(f"--preprocess: the model {model.name!r} carries no `preprocess`")
     return None if wanted is False else preprocess
+
+
+def add_vela_arguments(parser) -> None:
+    """`--vela` and the NPU that it compiles for; see `vela_of`."""
+    parser.add_argument(
+        "--vela", action="store_true", help="compile the file for an Ethos-U NPU too"
+    )
+    parser.add_argument(
+        "--accelerator",
+        default="ethos-u55-128",
+        metavar="NPU",
+        help="of --vela, with its multiply-accumulates per cycle (default: %(default)s)",
+    )
+
+
+def vela_of(arguments):
+    """What Vela says of `arguments.file`, where it is asked for; else None."""
+    if not arguments.vela:
+        return None
+    from .. import tflite
+
+    with working(f"compiling for {arguments.accelerator}"):
+        return tflite.vela(arguments.file, arguments.accelerator)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ._arguments import check_input
+from ._arguments import add_vela_arguments, check_input, vela_of
 from ._command import Command
 from ._console import print_json, working
 
@@ -23,13 +23,7 @@ EXAMPLES = """\
 def _add_arguments(parser):
     parser.add_argument("file", type=Path, metavar="MODEL.tflite")
     parser.add_argument("--json", action="store_true", help="print the contents as JSON")
-    parser.add_argument("--vela", action="store_true", help="compile it for an Ethos-U NPU")
-    parser.add_argument(
-        "--accelerator",
-        default="ethos-u55-128",
-        metavar="NPU",
-        help="of --vela, with its multiply-accumulates per cycle (default: %(default)s)",
-    )
+    add_vela_arguments(parser)
 
 
 def _run(arguments):
@@ -38,10 +32,7 @@ def _run(arguments):
         from .. import tflite
 
         inspection = tflite.inspect(arguments.file)
-    report = None
-    if arguments.vela:
-        with working(f"compiling for {arguments.accelerator}"):
-            report = tflite.vela(arguments.file, arguments.accelerator)
+    report = vela_of(arguments)
     if arguments.json:
         print_json(inspection.to_dict() | ({"vela": report.to_dict()} if report else {}))
     else:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from ._arguments import (
     add_preprocess_argument,
+    add_vela_arguments,
     check_input,
     check_output,
     load_model,
     preprocess_of,
+    vela_of,
 )
 from ._command import Command
 from ._console import working
@@ -68,6 +70,7 @@ def _add_arguments(parser):
     parser.add_argument(
         "--threads", type=int, default=1, help="of the interpreter (default: %(default)s)"
     )
+    add_vela_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the outputs")
 
 
@@ -83,6 +86,7 @@ def _run(arguments):
     with working("loading the model"):
         model = load_model(arguments.model)
         from .. import tflite
+    vela_report = vela_of(arguments)
     with working("measuring the file"):
         report = tflite.report(
             model,
@@ -93,6 +97,7 @@ def _run(arguments):
             shown=arguments.shown,
             runs=arguments.runs,
             num_threads=arguments.threads,
+            vela=vela_report,
             command=shlex.join(["keras-se", *sys.argv[1:]]),
         )
     report.save_html(arguments.output, arguments.overwrite)

@@ -3,7 +3,9 @@
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ._command import Command
 from ._console import working
@@ -19,6 +21,11 @@ checkpoint, and ends with the same weights.
 Writes into --output: settings.toml, state.npz (for going on), log.csv, best.keras,
 last.keras, results.json, curves.png and confusion.png.
 
+Several GPUs of one machine: --devices 0. Several processes of one machine: --processes N.
+Several machines: on each --coordinator HOST:PORT --rank R --world N, with the address of that of
+rank 0, which writes the files. Processes run on JAX: pip install "keras-se[jax]". Without
+augmentation of whole batches (MixUp and the like), the weights are those of one device.
+
 presets: default (this), finetune (own pictures, from ImageNet's weights), cifar (He et al.),
 paper (Hu et al., ImageNet), a1, a2, a3 (ResNet strikes back, ImageNet).
 """
@@ -28,6 +35,8 @@ EXAMPLES = """\
   keras-se train --data pictures/ --preset finetune --model SEResNet50 --epochs 10
   keras-se train --data cifar10 --preset cifar --model-option depth=32
   keras-se train --settings train-output/settings.toml --output again --seed 1
+  keras-se train --data pictures/ --processes 2
+  keras-se train --data pictures/ --coordinator 10.0.0.1:4000 --rank 1 --world 2
 """
 
 # Setting, type or choices, help. A test holds this against `FitSettings`, which is not
@@ -69,16 +78,18 @@ FLAGS = (
     ("precision", ("float32", "mixed_bfloat16", "mixed_float16"), ""),
     ("jit", ("auto", "on", "off"), "XLA; auto is Keras' rule"),
     ("checkpoint_steps", int, "save the state every so many steps too, not only after epochs"),
+    ("devices", int, "of this machine, that share every batch; 0: all (default: 1)"),
     ("tensorboard", bool, "write event files"),
     ("overwrite", bool, "start anew where --output holds another run"),
 )
+METAVARS: dict[type, str] = {str: "NAME", Path: "DIR"}
 
 
 def _add_arguments(parser):
     parser.add_argument("--settings", type=Path, metavar="FILE.toml", help="settings by name")
     parser.add_argument("--preset", default="default", help="see above (default: %(default)s)")
     for name, kind, text in FLAGS:
-        shared = {"default": argparse.SUPPRESS, "help": text}
+        shared: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text}
         if kind is bool:
             shared["action"] = argparse.BooleanOptionalAction
         elif kind is tuple:
@@ -86,7 +97,7 @@ def _add_arguments(parser):
         elif isinstance(kind, tuple):
             shared["choices"] = kind
         else:
-            shared |= {"type": kind, "metavar": {str: "NAME", Path: "DIR"}.get(kind, "N")}
+            shared |= {"type": kind, "metavar": METAVARS.get(kind, "N")}
         parser.add_argument(f"--{name.replace('_', '-')}", **shared)
     parser.add_argument(
         "--model-option",
@@ -95,6 +106,11 @@ def _add_arguments(parser):
         metavar="NAME=VALUE",
         help="a further argument of the network, such as depth=32 or attention=cbam",
     )
+    several = parser.add_argument_group("several processes")
+    several.add_argument("--processes", type=int, metavar="N", help="on this machine")
+    several.add_argument("--coordinator", metavar="HOST:PORT", help="where rank 0 is")
+    several.add_argument("--rank", type=int, metavar="R", help="of this process, from 0")
+    several.add_argument("--world", type=int, metavar="N", help="processes on all machines")
 
 
 def _option(text: str):
@@ -108,17 +124,41 @@ def _option(text: str):
         return name, value
 
 
+def _trainer(arguments):
+    """settings -> None, in this process, in several, or in one beside others.
+
+    Raises:
+        ValueError: for arguments that do not belong together.
+    """
+    from ..training import distributed, fit
+
+    joining = {name: getattr(arguments, name) for name in ("coordinator", "rank", "world")}
+    given = [value is not None for value in joining.values()]
+    if any(given) and (not all(given) or arguments.processes is not None):
+        raise ValueError(
+            "--coordinator, --rank and --world belong together, and not with --processes"
+        )
+    if all(given):
+        return partial(distributed.launch_one, **joining)
+    if arguments.processes is not None and arguments.processes != 1:
+        return partial(distributed.launch, processes=arguments.processes)
+    return fit
+
+
 def _run(arguments):
     with working("loading Keras"):
-        from ..training import fit, make_settings
+        from ..training import make_settings
         from ..training.run import read_results
     given = vars(arguments)
     values = {name: given[name] for name, _, _ in FLAGS if name in given}
     if arguments.model_option:
         values["model_options"] = dict(map(_option, arguments.model_option))
     values["verbose"] = 1 if sys.stdout.isatty() else 2
+    train = _trainer(arguments)
     settings = make_settings(arguments.preset, arguments.settings, **values)
-    fit(settings)
+    train(settings)
+    if arguments.rank:  # the files are where rank 0 is
+        return
     _print(read_results(settings.output), settings.output)
 
 

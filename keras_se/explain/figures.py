@@ -5,7 +5,7 @@ Every function returns a `matplotlib.figure.Figure`; save it with `figure.savefi
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,12 @@ from .gates import ChannelGates
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STYLE = {"font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9, "legend.fontsize": 8}
+STYLE: dict[Any, Any] = {  # its hints list every key
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "legend.fontsize": 8,
+}
 MOST_CLASSES = 5  # drawn as lines of their own; the paper shows five
 COLUMN_WIDTH, ROW_HEIGHT = 3.2, 2.5  # inches, of one panel
 PICTURE = 1.8  # inches, of one picture in a grid

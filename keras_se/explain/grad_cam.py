@@ -49,16 +49,15 @@ def grad_cam(
     graph = graph_of(model)
     classes = _check_model(model, graph, images)
     trunk, head = _split(graph, _feature_map(graph, layer))
-    if class_index is None:
-        chosen = [None] * len(images)
-    else:
+    if class_index is not None:
         chosen = np.broadcast_to(_checked_classes(class_index, len(images), classes), len(images))
     found = []
     for start in range(0, len(images), batch_size):
         maps = trunk(images[start : start + batch_size], training=False)
-        batch = chosen[start : start + batch_size]
         if class_index is None:
             batch = ops.convert_to_numpy(ops.argmax(head(maps), axis=-1))
+        else:
+            batch = chosen[start : start + batch_size]
         weights = ops.one_hot(np.asarray(batch, "int32"), classes)
         gradient = _gradient(lambda a, w=weights: ops.sum(head(a) * ops.cast(w, a.dtype)), maps)
         found.append(_maps(maps, gradient, images.shape[1:3]))

@@ -82,7 +82,10 @@ def explain_folder(
     if branch_weights(model, images[:1]):
         drawn["kernels"] = figures.kernel_choice(attention_by_scale(model, images), SCALES)
     some = np.linspace(0, len(images) - 1, min(shown, len(images))).astype(int)
-    titles = None if names is None else [names[loaded.labels[i]] for i in some]
+    if names is None or loaded.labels is None:
+        titles = None
+    else:
+        titles = [names[loaded.labels[i]] for i in some]
     maps = _last_by_size(spatial_maps(model, images[some]))
     if maps:
         drawn["spatial"] = figures.overlays(pixels[some], maps, titles, "spatial gate")

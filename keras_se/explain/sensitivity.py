@@ -55,7 +55,13 @@ class Sensitivity:
         head = ("gates at their mean", "gates", "parameters", "accuracy", "drop")
         rows = [head, ("none", "", "", f"{self.accuracy:.2%}", "")]
         rows += [
-            (row.stage, row.gates, f"{row.parameters:,}", f"{row.accuracy:.2%}", f"{row.drop:+.2%}")
+            (
+                row.stage,
+                f"{row.gates}",
+                f"{row.parameters:,}",
+                f"{row.accuracy:.2%}",
+                f"{row.drop:+.2%}",
+            )
             for row in self.stages
         ]
         return "\n".join(f"{a:20} {b:>5} {c:>10} {d:>8} {e:>8}" for a, b, c, d, e in rows)

@@ -46,8 +46,7 @@ class Banded(keras.constraints.Constraint):
         for offset in range(-(self.size // 2), self.size // 2 + 1):
             band = np.eye(width, k=-offset, dtype="float32")
             bands.append(band / max(band.sum(), 1.0))
-        bands = np.stack(bands)
-        mean = keras.ops.einsum("hzio,kio->hzk", kernel, bands)
+        mean = keras.ops.einsum("hzio,kio->hzk", kernel, np.stack(bands))
         return keras.ops.einsum("hzk,kio->hzio", mean, np.sign(bands))
 
     def get_config(self):

@@ -90,7 +90,7 @@ class ResidualTail(keras.layers.Layer):
     def call(self, inputs, training=None):
         residual, shortcut = inputs
         if self.fused and self._gates_by_means():
-            return self._call_fused(residual, shortcut, training)
+            return self._call_fused(self.gate, residual, shortcut, training)
         residual = self.gate_input(residual, training)
         if self.gate is not None:
             residual = self.gate(residual, training=training)
@@ -100,9 +100,9 @@ class ResidualTail(keras.layers.Layer):
         linear = self.inner_activation is keras.activations.linear
         return linear and isinstance(self.gate, MeanGate) and self.gate.uses_means
 
-    def _call_fused(self, residual, shortcut, training):
+    def _call_fused(self, gate, residual, shortcut, training):
         scale, offset, means = self.norm.affine_map(residual, training, means=True)
-        gates = self.gate.excite_means(ops.cast(means, self.compute_dtype))  # (b, 1, 1, c)
+        gates = gate.excite_means(ops.cast(means, self.compute_dtype))  # (b, 1, 1, c)
         gates = ops.cast(gates, scale.dtype)
         x, shortcut = ops.cast(residual, scale.dtype), ops.cast(shortcut, scale.dtype)
         summed = x * (gates * scale) + (gates * offset + shortcut)

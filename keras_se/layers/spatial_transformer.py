@@ -217,4 +217,5 @@ def _check_size(size) -> tuple[int, int]:
         raise ValueError(
             f"`output_size` must be (height, width) in pixels. Received: output_size={size!r}"
         )
-    return tuple(check_count("output_size", value) for value in size)
+    height, width = (check_count("output_size", value) for value in size)
+    return height, width

@@ -91,7 +91,7 @@ def _scale_and_shift(gate):
     if isinstance(gate, kinds.ConcurrentSqueezeExcite):
         by_channel, by_pixel = (_apply(gate.gate, part) for part in logits)
         # The larger of two products depends on the sign of x, unless they are equal.
-        if gate.combine == "max" and not np.array_equal(*np.broadcast_arrays(by_channel, by_pixel)):
+        if gate.combine == "max" and not np.all(by_channel == by_pixel):
             return None
         return (by_channel if gate.combine == "max" else by_channel + by_pixel), 0.0
     if isinstance(gate, kinds.CoordinateAttention):

@@ -102,8 +102,8 @@ def _checked_options(gate, ratio, function, options) -> dict:
     """The user's options; unknown ones are refused before any work is done."""
     known = {
         name
-        for name, parameter in inspect.signature(GATES[gate].__init__).parameters.items()
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name != "self"
+        for name, parameter in inspect.signature(GATES[gate]).parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
     }
     given = dict(options)
     if ratio is not None:
@@ -133,7 +133,7 @@ def _channels(place: Place) -> int:
 
 def _make(gate, options, channels, layer, name):
     kind = GATES[gate]
-    parameters = inspect.signature(kind.__init__).parameters
+    parameters = inspect.signature(kind).parameters
     if "ratio" in parameters:
         widest = max(1, channels // MIN_WIDTH)
         options = {"ratio": min(parameters["ratio"].default, widest)} | options

@@ -5,6 +5,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -32,7 +33,7 @@ class Place:
 
     path: str
     model: keras.Model
-    node: object
+    node: Any  # of Keras' graph
 
     @property
     def operation(self):

@@ -142,8 +142,10 @@ def unprunable(found: FoundGate) -> str | None:
         values(found.gate, ops.ones((1, 9, 9, found.channels), found.gate.compute_dtype))
     except ValueError as error:
         return str(error)
-    inner = found.tail and found.tail.inner_activation
-    if found.tail and inner not in (keras.activations.linear, keras.activations.relu):
+    if found.tail is None:
+        return None
+    inner = found.tail.inner_activation
+    if inner not in (keras.activations.linear, keras.activations.relu):
         return f"inner_activation={inner.__name__!r} lies between BatchNorm and the gate"
     return None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -59,7 +60,8 @@ def _find_gates(model, prefix, seen):
         if isinstance(layer, GATE_LAYERS):
             yield FoundGate(path, model, calls, layer, None)
         elif isinstance(layer, ResidualTail) and isinstance(layer.gate, GATE_LAYERS):
-            yield FoundGate(f"{path}/{layer.gate.name}", model, calls, layer.gate, layer)
+            gate: keras.Layer = layer.gate
+            yield FoundGate(f"{path}/{gate.name}", model, calls, gate, layer)
         elif is_model(layer):
             yield from _find_gates(layer, f"{path}/", seen)
 
@@ -127,7 +129,10 @@ def take_out(
         The new model, and where each constant went.
     """
     folds = {found: _fold(found, value) for found, value in constants.items()}
-    layers, skipped, after, refill = {}, set(), {}, []
+    layers: dict[int, Any] = {}
+    skipped: set[int] = set()
+    after: dict[int, list] = {}
+    refill = []
     for found, fold in folds.items():
         if found.tail is not None:
             layers[id(found.tail)] = copy_layer(found.tail, found.path, gate=None)
@@ -149,7 +154,7 @@ def take_out(
         target = layers[id(found.tail)].norm if found.tail is not None else None
         if fold.layer is not None and target is None:
             target = layers[id(fold.layer)]
-        if fold.change is not None:
+        if fold.change is not None and target is not None:
             target.set_weights(fold.change(target.get_weights()))
     return result, folds
 

@@ -1,6 +1,7 @@
 """3x3 convolutions that become selective kernels and start as what they were."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import ops
@@ -81,10 +82,10 @@ class _Triple:
     """A convolution, its BatchNorm and its activation, and the zero padding before it."""
 
     path: str
-    conv: object  # nodes
-    norm: object
-    activation: object | None
-    padding: object | None
+    conv: Any  # nodes of Keras' graph
+    norm: Any
+    activation: Any | None
+    padding: Any | None
     slope: float  # of the activation on the negative side
 
     @property

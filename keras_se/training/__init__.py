@@ -1,5 +1,6 @@
 """Training: the papers' recipe in one call, and everything else ordinary `model.fit`."""
 
+from . import distributed
 from .augmentation import light_augmentation
 from .callbacks import FreezeBatchNorm
 from .compile import compile_for_training
@@ -19,6 +20,7 @@ __all__ = [
     "Pictures",
     "SmoothedCrossentropy",
     "compile_for_training",
+    "distributed",
     "fit",
     "light_augmentation",
     "load_digits",

@@ -18,7 +18,7 @@ def check_positive(name: str, value) -> None:
 
 def check_number(name: str, value, low: float, high: float = float("inf")) -> None:
     """Raise unless `value` is a number in [low, high)."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value < high:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) < high:
         raise ValueError(
             f"`{name}` must be a number in [{low}, {high}). Received: {name}={value!r}"
         )

@@ -48,7 +48,7 @@ class FreezeBatchNorm(keras.callbacks.Callback):
         super().__init__()
         check_positive_int("last_epochs", last_epochs)
         self.last_epochs = last_epochs
-        self._frozen = []
+        self._frozen: list[keras.layers.Layer] = []
         self._rebuilt = False
 
     def on_train_begin(self, logs=None):

@@ -4,10 +4,14 @@ import csv
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
 from ..files import replacing
+from .distributed.assign import undistributed
+from .distributed.batch_norm import synchronised
+from .distributed.group import Group
 from .state import Record, averaged, load_metrics, save_state
 
 STATE, LOG, BEST = "state.npz", "log.csv", "best.keras"
@@ -27,7 +31,7 @@ class StopOnNaN(keras.callbacks.Callback):
     def __init__(self, record: Record, pictures: Callable[[int], list[str]]):
         super().__init__()
         self.record, self.pictures = record, pictures
-        self._last = None
+        self._last: tuple[int, Any] | None = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self._last = epoch, None
@@ -75,7 +79,7 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, record: Record, batch_size: int, verbose: int):
         super().__init__()
         self.record, self.batch_size, self.verbose = record, batch_size, verbose
-        self._epoch_seconds = None
+        self._epoch_seconds: float | None = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start, self._counted_from, self._steps = time.perf_counter(), None, 0
@@ -117,8 +121,8 @@ class Progress(keras.callbacks.Callback):
             self._bar.stateful_metrics |= {name for name, _ in shown}
             self._bar.update(self.params["steps"], shown, finalize=True)
         elif self.verbose == 2:
-            shown = "  ".join(f"{name} {value:.4g}" for name, value in figures)
-            print(f"Epoch {epoch + 1}/{self.params['epochs']}: {shown}", flush=True)
+            line = "  ".join(f"{name} {value:.4g}" for name, value in figures)
+            print(f"Epoch {epoch + 1}/{self.params['epochs']}: {line}", flush=True)
 
     def _left(self, epoch: int) -> str:
         if self._epoch_seconds is None:
@@ -131,17 +135,21 @@ class Checkpoint(keras.callbacks.Callback):
     """Count the steps, and write the state, the log and the best model.
 
     The state is written last: where a run is killed before that, it does the epoch again,
-    to the same end.
+    to the same end. Of several processes rank 0 writes.
     """
 
-    def __init__(self, record: Record, watch: StopOnNaN, output, every: int, unreadable):
+    def __init__(
+        self, record: Record, watch: StopOnNaN, output, every: int, unreadable, group: Group
+    ):
         super().__init__()
         self.record, self.watch, self.output, self.every = record, watch, output, every
-        self.unreadable = unreadable
+        self.unreadable, self.group = unreadable, group
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.record.steps % self.params["steps"]:  # broken off in this epoch
-            load_metrics(self.output / STATE, self.model)
+            state = self.group.file_of_first(self.output / STATE)
+            assert state is not None  # steps are counted on from there
+            load_metrics(state, self.model)
 
     def on_train_batch_end(self, batch, logs=None):
         self.record.steps += 1
@@ -155,21 +163,25 @@ class Checkpoint(keras.callbacks.Callback):
         self.record.history.append({"epoch": epoch + 1, **logs})
         if logs["val_accuracy"] > self.record.best:
             self.record.best = logs["val_accuracy"]
-            save_model(self.model, self.output / BEST)
-        write_log(self.record, self.output / LOG)
+            save_model(self.model, self.output / BEST, self.group)
+        if self.group.writes:
+            write_log(self.record, self.output / LOG)
         self.save()
 
     def save(self):
         """Write the state."""
-        for found in self.unreadable:
-            self.record.unreadable |= found
-        save_state(self.output / STATE, self.model, self.record)
+        self.record.add_unreadable(self.group, *self.unreadable)
+        if self.group.writes:
+            save_state(self.output / STATE, self.model, self.record)
 
 
-def save_model(model: keras.Model, path) -> None:
+def save_model(model: keras.Model, path, group: Group) -> None:
     """Save a model, with the moving average of its weights if there is one."""
-    with averaged(model), replacing(path) as temporary:
-        model.save(temporary)
+    # All processes take part, since they hold the weights together.
+    with averaged(model), synchronised(model, False):
+        if group.writes:
+            with undistributed(), replacing(path) as temporary:
+                model.save(temporary)
 
 
 def write_log(record: Record, path) -> None:

@@ -16,12 +16,15 @@ RESULTS, CURVES, CONFUSION = "results.json", "curves.png", "confusion.png"
 
 
 def write_results(
-    model: keras.Model, batches, validation: Source, record: Record, settings: FitSettings
-):
+    model: keras.Model,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    validation: Source,
+    record: Record,
+    settings: FitSettings,
+) -> None:
     """Write results.json, and curves.png and confusion.png where matplotlib is installed."""
     output = settings.output
-    labels, predictions = predict(model, batches)
-    record.unreadable |= validation.unreadable
     names = validation.class_names
     try:
         draw(model.name, labels, predictions, names, record, output)

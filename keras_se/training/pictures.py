@@ -160,10 +160,11 @@ def split(pictures: Pictures, fraction: float = 0.2, seed: int = 0) -> tuple[Pic
     (1438, 359)
     """
     aside = set_aside(pictures.labels, pictures.class_names, fraction, seed)
-    return tuple(
+    kept, set_apart = (
         Pictures(pictures.images[part], pictures.labels[part], pictures.class_names)
         for part in (~aside, aside)
     )
+    return kept, set_apart
 
 
 def set_aside(labels: np.ndarray, class_names, fraction: float, seed: int) -> np.ndarray:

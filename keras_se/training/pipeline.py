@@ -3,6 +3,9 @@
 TensorFlow is imported here, as the data pipeline of every Keras backend.
 """
 
+import contextlib
+import math
+
 import keras
 import numpy as np
 
@@ -11,6 +14,16 @@ from .settings import FitSettings
 from .sources import Source
 
 FOREVER = 2**40  # steps
+
+
+def _tensorflow():
+    """TensorFlow; where it is not Keras' backend, without the GPUs, whose memory it would take."""
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        with contextlib.suppress(RuntimeError):  # the caller has used TensorFlow's GPUs already
+            tf.config.set_visible_devices([], "GPU")
+    return tf
 
 
 def training_batches(
@@ -39,7 +52,7 @@ def training_batches(
     Returns:
         A `tf.data.Dataset` of (images (b, s, s, 3), one-hot labels (b, classes)), float32.
     """
-    import tensorflow as tf
+    tf = _tensorflow()
 
     batch = settings.batch_size // world
     classes = len(source.class_names)
@@ -47,7 +60,7 @@ def training_batches(
     def read(number):
         picture, number = source.read_or_next(int(number))
         if settings.crop != "resized":
-            picture = resize_and_crop_once(picture, settings.image_size)
+            picture = resize_and_crop_once(picture, settings.resolved_size)
         return picture, np.int64(source.labels[number])
 
     def picture(position):  # of this process -> of the run
@@ -76,12 +89,52 @@ def validation_batches(source: Source, settings: FitSettings, preprocess: Prepro
     Returns:
         A `tf.data.Dataset` as of `training_batches`.
     """
-    import tensorflow as tf
+    tf = _tensorflow()
 
-    size, classes = settings.image_size, len(source.class_names)
+    def finish(pixels, labels):
+        pixels = _normalise(tf, tf.cast(pixels, "float32"), preprocess)
+        return pixels, tf.one_hot(labels, len(source.class_names))
+
+    numbers = np.arange(len(source))
+    readable = _whole_pictures(tf, source, settings, numbers).filter(lambda _, label: label >= 0)
+    return readable.batch(settings.batch_size).map(finish).prefetch(tf.data.AUTOTUNE)
+
+
+def numbers_of_part(pictures: int, rank: int, world: int) -> np.ndarray:
+    """The numbers of one of `world` equally long parts; some may be past the last picture.
+
+    >>> numbers_of_part(5, rank=1, world=2).tolist()
+    [1, 3, 5]
+    """
+    return np.arange(rank, math.ceil(pictures / world) * world, world)
+
+
+def part_batches(
+    source: Source, settings: FitSettings, preprocess: Preprocessing, numbers, batch_size: int
+):
+    """Validation pictures by number, in batches of one size, which every device can share.
+
+    What cannot be read, what is past the last picture and what fills the last batch is black.
+
+    Returns:
+        A `tf.data.Dataset` of images (b, s, s, 3), float32.
+    """
+    tf = _tensorflow()
+    missing = -len(numbers) % batch_size
+    numbers = np.append(numbers, np.full(missing, len(source)))
+    pictures = _whole_pictures(tf, source, settings, numbers)
+    batches = pictures.batch(batch_size, drop_remainder=True)
+    return batches.map(
+        lambda pixels, _: _normalise(tf, tf.cast(pixels, "float32"), preprocess)
+    ).prefetch(tf.data.AUTOTUNE)
+
+
+def _whole_pictures(tf, source: Source, settings: FitSettings, numbers):
+    """(uint8 pixels, label) of every number; black and -1 where there is no such picture."""
+    size = settings.resolved_size
 
     def read(number):
-        picture = source.read_or_note(int(number))
+        picture = source.read_or_note(int(number)) if number < len(source) else None
         if picture is None:
             return np.zeros((size, size, 3), np.uint8), np.int64(-1)
         pixels = resize_and_crop_once(picture, size, settings.validation_crop)
@@ -91,18 +144,12 @@ def validation_batches(source: Source, settings: FitSettings, preprocess: Prepro
         pixels, label = tf.numpy_function(read, [number], (tf.uint8, tf.int64))
         return tf.ensure_shape(pixels, (size, size, 3)), tf.ensure_shape(label, ())
 
-    def finish(pixels, labels):
-        pixels = _normalise(tf, tf.cast(pixels, "float32"), preprocess)
-        return pixels, tf.one_hot(labels, classes)
-
-    pictures = tf.data.Dataset.range(len(source)).map(picture, tf.data.AUTOTUNE)
-    readable = pictures.filter(lambda _, label: label >= 0)
-    return readable.batch(settings.batch_size).map(finish).prefetch(tf.data.AUTOTUNE)
+    return tf.data.Dataset.from_tensor_slices(numbers).map(picture, tf.data.AUTOTUNE)
 
 
 def numbers_of_step(source: Source, settings: FitSettings, step: int) -> list[int]:
     """The numbers of the pictures in a step, before any was skipped."""
-    import tensorflow as tf
+    tf = _tensorflow()
 
     positions = range(step * settings.batch_size, (step + 1) * settings.batch_size)
     return [int(_order(tf, tf.constant(p, "int64"), len(source), settings)) for p in positions]
@@ -126,7 +173,7 @@ def _normalise(tf, pixels, preprocess: Preprocessing):
     """`preprocess`, which computes in Keras' backend, in TensorFlow."""
     if preprocess.channel_order == "bgr":
         pixels = tf.reverse(pixels, axis=[-1])
-    return (pixels - np.float32(preprocess.mean)) / np.float32(preprocess.std)
+    return (pixels - np.asarray(preprocess.mean, "float32")) / np.asarray(preprocess.std, "float32")
 
 
 def _order(tf, position, pictures: int, settings: FitSettings):
@@ -140,7 +187,7 @@ def _order(tf, position, pictures: int, settings: FitSettings):
 
 def _crop_and_flip(tf, pixels, settings: FitSettings, position):
     """One picture, cropped and mirrored; Keras' RandomCrop crops a whole batch at one place."""
-    size = settings.image_size
+    size = settings.resolved_size
     seed = tf.stack([tf.cast(settings.seed, "int64"), position])
     if settings.crop == "resized":
         # Szegedy et al., https://arxiv.org/abs/1409.4842, section 6: 8 to 100 % of the area,

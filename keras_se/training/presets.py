@@ -9,7 +9,7 @@ that the rate in the source is base_learning_rate * batch_size / 256.
 # https://arxiv.org/abs/1812.01187), weight decay 5e-4, padded crops and flips.
 # Measured: 5,000 pictures of CIFAR-10 (500 of a class; 500 set aside), 36 epochs, one seed,
 # interrupted once: 71.5 % of 5,000 test pictures; 25 minutes on two busy cores.
-DEFAULT = {}
+DEFAULT: dict = {}
 
 # Hu et al., section 5.1, https://arxiv.org/abs/1709.01507: momentum 0.9, batch 1024, learning
 # rate 0.6 divided by 10 every 30 epochs, 100 epochs, random-size crops of 224 and flips;

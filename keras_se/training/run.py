@@ -1,8 +1,8 @@
 """One call from a folder of pictures to a trained network: `fit`."""
 
+import contextlib
 import json
 import math
-import tomllib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,18 +13,20 @@ import numpy as np
 
 from ..applications import registry
 from ..applications.preprocessing import IMAGENET
-from ..files import replacing
 from . import pipeline
 from .callbacks import FreezeBatchNorm
-from .fit_callbacks import BEST, LOG, STATE, Average, Checkpoint, Progress, StopOnNaN, save_model
+from .distributed.batch_norm import synchronised
+from .distributed.devices import on_devices
+from .distributed.group import Group, this_group
+from .distributed.validation import Validate
+from .fit_callbacks import STATE, Average, Checkpoint, Progress, StopOnNaN, save_model
 from .fit_compile import compile_stage
-from .fit_results import CONFUSION, CURVES, RESULTS, write_results
-from .settings import FitSettings, to_toml
+from .fit_results import RESULTS, predict, write_results
+from .run_folder import LAST, open_run
+from .settings import FitSettings
 from .sources import Source, load_sources
-from .state import Record, load_record, load_variables
+from .state import Record, load_variables
 
-SETTINGS, LAST = "settings.toml", "last.keras"
-FILES = (SETTINGS, STATE, LOG, BEST, LAST, RESULTS, CURVES, CONFUSION)
 STEPS = 2500  # of a run whose epochs are not given
 SMALL = 64  # pixels; networks up to here take the size of the pictures
 
@@ -60,6 +62,11 @@ def fit(
 
     Seeds Python's, NumPy's and Keras' random numbers, for the whole process.
 
+    On several devices, or in several processes that have called `distributed.join`, it trains
+    to the same weights; see `keras_se.training.distributed`. Then a `model` of the caller must
+    have been built within their strategy, or after joining, and `callbacks` run in every
+    process.
+
     Args:
         settings: see `FitSettings` and `make_settings`.
         model: trained in place of the one that the settings name; built, with an input of
@@ -75,40 +82,62 @@ def fit(
         FileExistsError: if `output` holds a run with other settings or other pictures.
         NotFiniteError: if the loss is not a finite number.
         RuntimeError: within a MultiWorkerMirroredStrategy.
-        ValueError: for pictures or settings that cannot be used.
+        ValueError: for pictures or settings that cannot be used; if processes differ in them.
     """
-    _check_strategy()
-    keras.utils.set_random_seed(settings.seed)
-    training, validation = load_sources(settings)
-    settings = resolve(settings, training, model)
-    record = _open(settings, training.digest())
-    model = model or build(settings, len(training.class_names))
-    run = _Run(settings, model, training, validation, record, tuple(callbacks))
-    run.train()
-    run.finish()
-    return run.history()
+    with on_devices(settings.devices) as replicas:
+        group = this_group()
+        if not group.writes:
+            settings = replace(settings, verbose=0, tensorboard=False)
+        keras.utils.set_random_seed(settings.seed)
+        training, validation = load_sources(settings)
+        settings = resolve(settings, training, model, replicas)
+        record = open_run(group, settings, training.digest())
+        model = model or build(settings, len(training.class_names))
+        run = _Run(settings, model, training, validation, record, tuple(callbacks), group, replicas)
+        mirrored = replicas > 1 and keras.backend.backend() == "tensorflow"
+        with synchronised(model, True) if mirrored else contextlib.nullcontext():
+            run.train()
+        run.finish()
+        return run.history()
 
 
-def _check_strategy() -> None:
-    """Refuse what fails in Keras 3's fit ("unsupported type PerReplica")."""
-    import tensorflow as tf
+def resolve(settings: FitSettings, training: Source, model=None, replicas=1) -> FitSettings:
+    """Fill in what depends on the pictures and the network.
 
-    if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
-        raise RuntimeError(
-            "MultiWorkerMirroredStrategy does not work with Keras 3. Several machines train with "
-            "keras.distribution.DataParallel on the JAX backend (KERAS_BACKEND=jax) and an "
-            "ordinary model.fit"
-        )
-
-
-def resolve(settings: FitSettings, training: Source, model=None) -> FitSettings:
-    """Fill in what depends on the pictures and the network."""
+    Raises:
+        ValueError: if a batch cannot be shared equally by so many devices; for settings that
+            several devices of TensorFlow cannot train with.
+    """
     size = settings.image_size or _size(settings, training, model)
     batch = min(settings.batch_size, len(training))
+    if batch < settings.batch_size:
+        batch -= batch % replicas
+    if batch == 0 or batch % replicas:
+        raise ValueError(
+            f"`batch_size` must be a multiple of {replicas}, the number of devices, and there "
+            "must be so many pictures. "
+            f"Received: batch_size={settings.batch_size} for {len(training)} pictures"
+        )
+    if replicas > 1 and keras.backend.backend() == "tensorflow":
+        _check_mirrored(settings)
     steps = len(training) // batch
     shortest = settings.head_epochs + settings.frozen_epochs + 1
     epochs = settings.epochs or max(shortest, min(60, max(15, math.ceil(STEPS / steps))))
     return replace(settings, image_size=size, batch_size=batch, epochs=epochs)
+
+
+def _check_mirrored(settings: FitSettings) -> None:
+    """Raise for what TensorFlow does otherwise, or not at all, on several devices."""
+    reasons = {
+        "jit": "XLA cannot compile its step" if settings.jit == "on" else "",
+        "clip_norm": "Keras clips each one's gradients" if settings.clip_norm else "",
+    }
+    for name, reason in reasons.items():
+        if reason:
+            raise ValueError(
+                f"Several devices of TensorFlow do not train with `{name}`: {reason}. Train on "
+                f"JAX (KERAS_BACKEND=jax). Received: {name}={getattr(settings, name)!r}"
+            )
 
 
 def _size(settings: FitSettings, training: Source, model) -> int:
@@ -149,36 +178,6 @@ def _constructor(name: str):
     return registry.MODELS[name]
 
 
-def _open(settings: FitSettings, digest: str) -> Record:
-    """The record of the run in the output folder, or a new one."""
-    output, path = settings.output, settings.output / SETTINGS
-    output.mkdir(parents=True, exist_ok=True)
-    if settings.overwrite:
-        for name in FILES:
-            (output / name).unlink(missing_ok=True)
-    text = to_toml(settings)
-    if not path.exists():
-        with replacing(path) as temporary:
-            temporary.write_text(text)
-    there, own = tomllib.loads(path.read_text()), tomllib.loads(text)
-    differing = [name for name in there | own if there.get(name) != own.get(name)]
-    if differing:
-        changes = ", ".join(f"{name}: {there.get(name)!r} there" for name in differing)
-        raise FileExistsError(
-            f"{str(output)!r} holds a run with other settings ({changes}); give the same ones "
-            "to go on, or another output, or overwrite=True (--overwrite)"
-        )
-    if not (output / STATE).exists():
-        return Record(digest)
-    record = load_record(output / STATE)
-    if record.digest != digest:
-        raise FileExistsError(
-            f"{str(output)!r} holds a run with other pictures than {settings.data!r} has now; "
-            "choose another output, or overwrite=True (--overwrite)"
-        )
-    return record
-
-
 @dataclass
 class _Run:
     """A run of `fit`, from where its record is."""
@@ -189,11 +188,14 @@ class _Run:
     validation: Source
     record: Record
     callbacks: tuple
+    group: Group
+    replicas: int
 
     def __post_init__(self):
         self.steps = pipeline.steps_per_epoch(len(self.training), self.settings)
         # A model of the caller without a normalisation of its own takes ImageNet's.
         self.preprocess = getattr(self.model, "preprocess", IMAGENET)
+        self.validate = Validate(self) if self.replicas > 1 else None
         classes = len(self.training.class_names)
         size = self.settings.image_size
         expected = (None, size, size, 3), (None, classes)
@@ -206,14 +208,15 @@ class _Run:
 
     def stages(self) -> list[Stage]:
         """The classifier alone, where that is asked for, and the whole network."""
-        head, epochs = self.settings.head_epochs, self.settings.epochs
+        head, epochs = self.settings.head_epochs, self.settings.resolved_epochs
         ranges = [(0, head, True)] * bool(head) + [(head, epochs, False)]
         return [Stage(index, *one) for index, one in enumerate(ranges)]
 
     def train(self):
         """Do the steps that are left, stage by stage; an epoch begun is a part of its own."""
+        epochs = self.settings.resolved_epochs
         for stage in self.stages():
-            if self.record.steps >= stage.end * self.steps and stage.end < self.settings.epochs:
+            if self.record.steps >= stage.end * self.steps and stage.end < epochs:
                 continue
             compile_stage(self.model, self.settings, stage, self.steps)
             self.resume(stage)
@@ -224,16 +227,21 @@ class _Run:
 
     def resume(self, stage: Stage):
         """Load the last state; the optimizer's only if it is of this stage."""
-        path = self.settings.output / STATE
-        if path.exists():
+        state = self.group.file_of_first(self.settings.output / STATE)
+        if state is not None:
             same = self.record.stage == stage.index
-            load_variables(path, self.model, ("model", "optimizer") if same else ("model",))
+            load_variables(state, self.model, ("model", "optimizer") if same else ("model",))
         self.record.stage = stage.index
 
     def fit_part(self, stage: Stage):
         epoch, done = divmod(self.record.steps, self.steps)
         batches = pipeline.training_batches(
-            self.training, self.settings, self.preprocess, first_step=self.record.steps
+            self.training,
+            self.settings,
+            self.preprocess,
+            first_step=self.record.steps,
+            rank=self.group.rank,
+            world=self.group.world,
         )
         with warnings.catch_warnings():
             # The number of readable validation pictures is not known before they are read.
@@ -243,7 +251,7 @@ class _Run:
                 initial_epoch=epoch,
                 epochs=epoch + 1 if done else stage.end,
                 steps_per_epoch=self.steps - done,
-                validation_data=self.validation_batches(),
+                validation_data=None if self.validate else self.validation_batches(),
                 callbacks=self.callback_list(),
                 shuffle=False,
                 verbose=0,
@@ -257,7 +265,7 @@ class _Run:
         settings, record = self.settings, self.record
         watch = StopOnNaN(record, self.pictures_of_step)
         unreadable = (self.training.unreadable, self.validation.unreadable)
-        callbacks = [watch, Average()]
+        callbacks = [watch, self.validate or Average()]
         if settings.frozen_epochs:
             callbacks.append(FreezeBatchNorm(settings.frozen_epochs))
         callbacks.append(Progress(record, settings.batch_size, settings.verbose))
@@ -265,7 +273,9 @@ class _Run:
             callbacks.append(keras.callbacks.TensorBoard(str(settings.output / "tensorboard")))
         callbacks += self.callbacks
         callbacks.append(
-            Checkpoint(record, watch, settings.output, settings.checkpoint_steps, unreadable)
+            Checkpoint(
+                record, watch, settings.output, settings.checkpoint_steps, unreadable, self.group
+            )
         )
         return keras.callbacks.CallbackList(
             callbacks, add_history=True, model=self.model, epochs=settings.epochs, steps=self.steps
@@ -280,12 +290,22 @@ class _Run:
         optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
         optimizer.finalize_variable_values(self.model.trainable_variables)
         output = self.settings.output
-        if not (output / LAST).exists():
-            save_model(self.model, output / LAST)
-        if not (output / RESULTS).exists():
-            write_results(
-                self.model, self.validation_batches(), self.validation, self.record, self.settings
-            )
+        if not self.group.there(output / LAST):
+            save_model(self.model, output / LAST, self.group)
+        if not self.group.there(output / RESULTS):
+            labels, predictions = self.predict()
+            self.record.add_unreadable(self.group, self.validation.unreadable)
+            if self.group.writes:
+                write_results(
+                    self.model, labels, predictions, self.validation, self.record, self.settings
+                )
+        self.group.gather("finished")  # no process leaves before the files are written
+
+    def predict(self) -> tuple[np.ndarray, np.ndarray]:
+        """True and predicted classes of the validation pictures."""
+        if self.validate:
+            return self.validate.predict()[:2]
+        return predict(self.model, self.validation_batches())
 
     def history(self) -> keras.callbacks.History:
         history = keras.callbacks.History()

@@ -18,7 +18,14 @@ CHOICES = {
     "jit": ("auto", "on", "off"),
 }
 POSITIVE_INTS = ("image_size", "epochs", "batch_size")
-COUNTS = ("head_epochs", "frozen_epochs", "randaugment_ops", "checkpoint_steps", "seed")
+COUNTS = (
+    "head_epochs",
+    "frozen_epochs",
+    "randaugment_ops",
+    "checkpoint_steps",
+    "seed",
+    "devices",
+)
 UP_TO_ONE = (
     "label_smoothing",
     "warmup",
@@ -28,7 +35,7 @@ UP_TO_ONE = (
     "randaugment_strength",
     "validation",
 )
-PRINTED_ONLY = ("output", "overwrite", "verbose", "tensorboard")  # no part of the result
+NO_PART_OF_THE_RESULT = ("output", "overwrite", "verbose", "tensorboard", "devices")
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,8 @@ class FitSettings:
         precision: what the network computes in; see `set_precision`.
         jit: "auto" (Keras' rule), "on", "off".
         checkpoint_steps: save the state every so many steps too; 0 at ends of epochs only.
+        devices: of this machine, that share every batch; 0 takes all. See
+            `keras_se.training.distributed`.
         tensorboard: whether to write event files for TensorBoard.
         overwrite: start anew where `output` holds another run.
         verbose: 0 silent, 1 a progress bar, 2 one line per epoch.
@@ -124,6 +133,7 @@ class FitSettings:
     precision: str = "float32"
     jit: str = "auto"
     checkpoint_steps: int = 0
+    devices: int = 1
     tensorboard: bool = False
     overwrite: bool = False
     verbose: int = 0
@@ -174,10 +184,26 @@ class FitSettings:
                 f"frozen_epochs={self.frozen_epochs}"
             )
 
+    @property
+    def resolved_size(self) -> int:
+        """`image_size`, which `fit` resolves before the first picture is read."""
+        return _resolved("image_size", self.image_size)
+
+    @property
+    def resolved_epochs(self) -> int:
+        """`epochs`, which `fit` resolves before the first picture is read."""
+        return _resolved("epochs", self.epochs)
+
     def facts(self) -> dict:
         """What decides the weights at the end, for comparing two runs."""
         values = asdict(self) | {"decay_at": list(self.decay_at)}
-        return {name: value for name, value in values.items() if name not in PRINTED_ONLY}
+        return {name: value for name, value in values.items() if name not in NO_PART_OF_THE_RESULT}
+
+
+def _resolved(name: str, value: int | None) -> int:
+    if value is None:
+        raise ValueError(f"`{name}` is not resolved yet. Received: {name}=None")
+    return value
 
 
 NAMES = tuple(setting.name for setting in fields(FitSettings))

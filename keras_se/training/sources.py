@@ -142,8 +142,9 @@ CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
 def _cifar10() -> tuple[Source, Source]:
     import keras
 
-    train, test = keras.datasets.cifar10.load_data()
-    return _array(*train, CIFAR10, "cifar10 train"), _array(*test, CIFAR10, "cifar10 test")
+    (images, labels), test = keras.datasets.cifar10.load_data()
+    training = _array(images, labels, CIFAR10, "cifar10 train")
+    return training, _array(test[0], test[1], CIFAR10, "cifar10 test")
 
 
 def _npz(path: Path, settings: FitSettings) -> tuple[Source, Source]:
@@ -172,8 +173,10 @@ def _tfds(name: str, settings: FitSettings) -> tuple[Source, Source]:
     builder = tfds.builder(name, file_format="array_record")  # the format that is read by number
     builder.download_and_prepare()
     held_out = [split for split in ("validation", "test") if split in builder.info.splits]
-    sources = [_tfds_split(builder, split) for split in ("train", *held_out[:1])]
-    return tuple(sources) if held_out else _split(sources[0], settings)
+    training = _tfds_split(builder, "train")
+    if not held_out:
+        return _split(training, settings)
+    return training, _tfds_split(builder, held_out[0])
 
 
 def _tfds_split(builder, split: str) -> Source:

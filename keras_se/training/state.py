@@ -4,11 +4,14 @@ import contextlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import keras
 import numpy as np
 
 from ..files import replacing
+from .distributed.assign import assign
+from .distributed.group import Group
 
 
 @dataclass
@@ -31,6 +34,12 @@ class Record:
     best: float = -1.0
     unreadable: dict[str, str] = field(default_factory=dict)
 
+    def add_unreadable(self, group: Group, *found: dict[str, str]) -> None:
+        """Note pictures that any process has met."""
+        for of_process in group.gather(list(found)):
+            for met in of_process:
+                self.unreadable |= met
+
 
 def save_state(path: Path, model: keras.Model, record: Record) -> None:
     """Write weights, seeds of dropout, optimizer, metrics and record, in one step."""
@@ -50,7 +59,7 @@ def load_record(path: Path) -> Record:
         return Record(**json.loads(arrays["record"].tobytes()))
 
 
-def load_variables(path: Path, model: keras.Model, groups: tuple[str, ...]) -> None:
+def load_variables(file: Path | BinaryIO, model: keras.Model, groups: tuple[str, ...]) -> None:
     """Give the model what the file holds of "model" and "optimizer".
 
     Raises:
@@ -58,16 +67,16 @@ def load_variables(path: Path, model: keras.Model, groups: tuple[str, ...]) -> N
     """
     if "optimizer" in groups:
         model.optimizer.build(model.trainable_variables)
-    with np.load(path) as arrays:
+    with np.load(file) as arrays:
         for group in groups:
             _assign(_variables(model)[group], arrays, group)
 
 
-def load_metrics(path: Path, model: keras.Model) -> None:
+def load_metrics(file: Path | BinaryIO, model: keras.Model) -> None:
     """The sums behind the metrics of an epoch that was broken off."""
     none = np.zeros((1, model.output_shape[-1]), "float32")
     model.compute_metrics(None, none, none)  # makes the variables
-    with np.load(path) as arrays:
+    with np.load(file) as arrays:
         _assign(model.metrics_variables, arrays, "metrics")
 
 
@@ -88,7 +97,7 @@ def _assign(variables, arrays, group: str) -> None:
             f"arrays in the file and {len(shapes)} here, or other shapes. Received: {arrays.fid}"
         )
     for index, variable in enumerate(variables):
-        variable.assign(arrays[f"{group}/{index}"])
+        assign(variable, arrays[f"{group}/{index}"])
 
 
 @contextlib.contextmanager
@@ -108,9 +117,9 @@ def averaged(model: keras.Model):
     # hold the same one.
     kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable, _ in pairs]
     for variable, average in pairs:
-        variable.assign(np.array(keras.ops.convert_to_numpy(average)))
+        assign(variable, np.array(keras.ops.convert_to_numpy(average)))
     try:
         yield
     finally:
         for (variable, _), value in zip(pairs, kept, strict=True):
-            variable.assign(value)
+            assign(variable, value)

@@ -43,12 +43,22 @@ def renamed(tensor: TensorInfo, name: str, layout: str = "nhwc") -> TensorInfo:
     return TensorInfo(name, (n, *rest), tensor.dtype, tensor.scale, tensor.zero_point)
 
 
+class _Collector(logging.Handler):
+    """Appends the text of errors to a list."""
+
+    def __init__(self, messages: list[str]):
+        super().__init__(logging.ERROR)
+        self.messages = messages
+
+    def emit(self, record):
+        self.messages.append(record.getMessage())
+
+
 @contextlib.contextmanager
 def listening() -> Iterator[list[str]]:
     """Collect the errors that tf2onnx logs and does not raise, and keep the rest quiet."""
-    messages = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: messages.append(record.getMessage())
+    messages: list[str] = []
+    handler = _Collector(messages)
     ours, others = logging.getLogger("tf2onnx"), logging.getLogger("tensorflow")
     propagate, level = ours.propagate, others.level
     ours.addHandler(handler)

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,7 +26,7 @@ class Source:
     output: TensorInfo
     images: Images
     reference: np.ndarray  # real values, (n, ...)
-    export: Callable[..., object] = field(repr=False)  # (opset, nchw) -> ModelProto
+    export: Callable[..., Any] = field(repr=False)  # (opset, nchw) -> ModelProto
 
 
 def keras_source(model, preprocess, logits, input_size, images) -> Source:

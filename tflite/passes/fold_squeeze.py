@@ -70,8 +70,8 @@ def _is_matrix(operation, any_activation: bool = False) -> bool:
 def _matrix(layer):
     """Kernel (c, filters) and bias (filters,) in float64."""
     kernel, *bias = (np.asarray(weight, "float64") for weight in layer.get_weights())
-    kernel = kernel.reshape(kernel.shape[-2:])
-    return kernel, bias[0] if bias else np.zeros(kernel.shape[-1])
+    inputs, outputs = kernel.shape[-2:]
+    return kernel.reshape(inputs, outputs), bias[0] if bias else np.zeros(outputs)
 
 
 def _affine_map(norm):

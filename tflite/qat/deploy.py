@@ -77,11 +77,11 @@ def _mend_ranges(model: keras.Model) -> None:
                 _widen(layer, smallest * result)
 
 
-def _range_after(node: Node) -> FakeQuant | None:
+def _range_after(node: Node | None) -> FakeQuant | None:
     """The range of an operator's result, behind what fuses with it or keeps its scale."""
     while node is not None and not node.is_a(FakeQuant):
         node = node.sole_user()
-    return node and node.operation
+    return None if node is None else node.operation
 
 
 def _range_before(node: Node) -> FakeQuant | None:

@@ -84,7 +84,7 @@ def rebuild(
     return keras.Model(inputs, keras.tree.flatten(outputs)[0], name=model.name)
 
 
-def copy_of(operation, kind: type | None = None, **changes):
+def copy_of(operation, kind: type[keras.Operation] | None = None, **changes):
     """An operation of the same configuration, or of another class that takes it."""
     return (kind or type(operation)).from_config(operation.get_config() | changes)
 

@@ -79,7 +79,9 @@ class FakeQuant(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if (low is None) != (high is None) or (low is not None and not low <= 0 < high):
+        if (low is None) != (high is None) or (
+            low is not None and high is not None and not low <= 0 < high
+        ):
             raise ValueError(
                 f"A fixed range has both ends and holds zero. Received: low={low!r}, high={high!r}"
             )

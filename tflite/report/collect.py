@@ -106,7 +106,7 @@ def report(
     if isinstance(file, Result) and file.report.preprocess != raw_pixels:
         inside = "in the file: pass" if file.report.preprocess else "not in the file: leave out"
         raise ValueError(f"The normalisation is {inside} preprocess. Received: {preprocess!r}")
-    shape = Runner(content).inputs[0].shape[1:]
+    shape = Runner(content).image_shape
     images = load_images(images, shape, raw_pixels)
     if labels is not None:
         images = Images(images.pixels, as_labels(labels, len(images)), images.class_names)

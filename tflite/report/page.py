@@ -85,7 +85,7 @@ def _headline(facts: FileReport) -> str:
     else:
         parts.append(f"{_db(comparison.snr_db)} against Keras on {comparison.images:,} pictures")
     plain = next(row for row in facts.recipes if row.recipe == "float32")
-    if facts.recipe != "float32":
+    if facts.recipe != "float32" and plain.size_bytes and plain.latency_ms:
         size = comparison.size_bytes / plain.size_bytes
         speed = plain.latency_ms / comparison.latency_ms
         faster = f"{speed:.1f} times as fast" if speed >= 1 else f"{1 / speed:.1f} times slower"
@@ -102,7 +102,7 @@ def _cell(device: Support, operator: str) -> str:
 
 def _grouped(problems: Sequence[Problem]) -> tuple[Group, ...]:
     """Problems with the same reason and cure in one."""
-    groups = {}
+    groups: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
         groups.setdefault((problem.reason, problem.cure), []).append(problem)
     return tuple(

@@ -107,7 +107,7 @@ def disagreements(
         shown: how many carry their picture.
     """
     keras_classes, file_classes = top1(outputs.keras), top1(outputs.file)
-    if keras_classes is None:
+    if keras_classes is None or file_classes is None:
         return ()
     indices = np.flatnonzero(keras_classes != file_classes)
     scores = outputs.keras[indices, keras_classes[indices]]

@@ -69,7 +69,8 @@ class Compilation(Protocol):
 
 def documented(device: Device, nodes: Sequence[Node]) -> Support:
     """What a device's documentation says about the operators of a file."""
-    found, taken = Counter(), Counter()
+    found: Counter[tuple[str, str, str]] = Counter()
+    taken: Counter[str] = Counter()
     for node in nodes:
         findings = _findings(device, node)
         taken[node.name] += not findings

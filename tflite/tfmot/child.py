@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"  # before TensorFlow is imported
 
@@ -21,7 +22,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import quant_ops
 
-quantization = tfmot.quantization.keras
+quantization: Any = tfmot.quantization.keras
 # Written by Keras 3 in another form, and not needed for tuning.
 _LEFT_OUT = ("initializer", "regularizer", "constraint", "dtype", "axis_names")
 

@@ -1,0 +1,173 @@
+"""Converts a member of every family with every recipe, and writes docs/matrix.md.
+
+python docs/generate_matrix.py [NETWORK ...]    (40 minutes on two cores; named rows alone)
+"""
+
+import argparse
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+from keras_se import applications
+from keras_se.tflite import RECIPES, Report, convert
+
+PAGE = Path(__file__).with_name("matrix.md")
+IMAGES = 8
+
+
+@dataclass(frozen=True)
+class Network:
+    """A row: the smallest member of a family that has this attention, at a small input."""
+
+    constructor: str
+    size: int  # pixels
+    depth: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.constructor if self.depth is None else f"{self.constructor}({self.depth})"
+
+    def build(self) -> keras.Model:
+        """Random weights, with BatchNorm's statistics half initial, half from pictures."""
+        keras.utils.set_random_seed(0)
+        depth = () if self.depth is None else (self.depth,)
+        shape = (self.size, self.size, 3)
+        constructor = getattr(applications, self.constructor)
+        model = constructor(*depth, weights=None, classes=10, input_shape=shape)
+        for layer in model._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = 0.5  # a channel without variance keeps half of its 1
+        model(model.preprocess(pictures(self.size)), training=True)
+        return model
+
+
+NETWORKS = {
+    network.name: network
+    for network in (
+        Network("SEResNetCIFAR", 32, depth=8),
+        Network("SEMobileNet", 32),
+        Network("SEResNet18", 32),
+        Network("CBAMResNet18", 32),
+        Network("SKResNet18", 32),
+        Network("SEBNInception", 64),
+        Network("SEResNeXt26", 32),
+        Network("SEInceptionV3", 75),
+        Network("SEVGG16BN", 32),
+        Network("SEInceptionResNetV2", 75),
+        Network("SENet154", 32),
+    )
+}
+
+# What a file must keep, in dB over the images that calibrated it; 80 dB is an error of 1e-4.
+# A file below its bound must say why.
+MIN_SNR_DB = {
+    "float32": 80,
+    "float16": 40,
+    "dynamic_int8": 20,
+    "static_int8": 20,
+    "mixed_int8": 20,
+    "static_int16x8": 30,
+}
+
+INTRODUCTION = f"""\
+# Every family with every recipe
+
+Made by `docs/generate_matrix.py`, which `make test-matrix` checks: a network of every family,
+random weights, BatchNorm's statistics half from pictures, converted, run in LiteRT on
+{IMAGES} pictures beside the Keras model. SNR of the logits in dB; the bound of each recipe is in
+the first line, and 80 dB is a relative error of 1e-4. A file below its bound must name the cause
+in its report. Random weights are harder than trained ones: the classes differ by little.
+
+"""
+
+
+def pictures(size: int) -> np.ndarray:
+    """Random coloured patches, (images, size, size, 3), pixels in [0, 255]."""
+    patches = np.random.default_rng(0).integers(0, 256, (IMAGES, 5, 5, 3))
+    big = np.asarray(keras.ops.image.resize(patches.astype("float32"), (size, size)))
+    return np.clip(np.round(big), 0, 255).astype("uint8")
+
+
+def measure(network: Network, recipe: str, model: keras.Model | None = None) -> Report:
+    """Convert, and compare with Keras."""
+    model = network.build() if model is None else model
+    images = pictures(network.size)
+    return convert(model, recipe, images, preprocess=model.preprocess).report
+
+
+def problem(recipe: str, report: Report) -> str | None:
+    """What a file below its bound leaves unsaid; None when all is well."""
+    snr = report.comparison.snr_db
+    if snr >= MIN_SNR_DB[recipe] or reasons(report):
+        return None
+    return f"{recipe}: {snr:.1f} dB, bound {MIN_SNR_DB[recipe]} dB, and no reason in the report"
+
+
+def reasons(report: Report) -> list[str]:
+    """Why a file loses more than it should, as its report says."""
+    gates = ["small gate"] * bool(report.small_gates)
+    return gates + [layer.reason for layer in report.worst_layers if layer.reason]
+
+
+def cell(recipe: str, report: Report) -> str:
+    """The SNR, with the reason where it is below the bound."""
+    snr = report.comparison.snr_db
+    text = f"{snr:.0f}"
+    return text if snr >= MIN_SNR_DB[recipe] else f"{text} ({reasons(report)[0]})"
+
+
+def page(rows: dict[str, str]) -> str:
+    """The whole page, in Markdown; `rows` by the network's name."""
+    bounds = [f"{recipe} (>= {MIN_SNR_DB[recipe]})" for recipe in RECIPES]
+    head = [["network", "input", *bounds], ["---", *["---:"] * (len(bounds) + 1)]]
+    table = [*map(line, head), *(rows[name] for name in NETWORKS if name in rows)]
+    made = (
+        f"\nTensorFlow {version('tensorflow')}, Keras {version('keras')}, "
+        f"ai-edge-litert {version('ai-edge-litert')}; 2 shared {platform.machine()} cores, AMD "
+        "EPYC; 2026-11-22.\n"
+    )
+    missing = [name for name in NETWORKS if name not in rows]
+    note = f"\nNot measured yet: {', '.join(missing)}.\n" if missing else ""
+    return INTRODUCTION + "\n".join(table) + "\n" + note + made
+
+
+def line(cells) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def rows_of(text: str) -> dict[str, str]:
+    """The rows that a page has, by the network's name."""
+    rows = (row for row in text.splitlines() if row.startswith("| "))
+    return {name: row for row in rows if (name := row.split(" | ")[0][2:]) in NETWORKS}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", help=f"of {list(NETWORKS)}; default: all")
+    rows = rows_of(PAGE.read_text()) if PAGE.exists() else {}
+    problems = []
+    for name in parser.parse_args().networks or NETWORKS:
+        network, cells = NETWORKS[name], []
+        model = network.build()
+        for recipe in RECIPES:
+            report = measure(network, recipe, model)
+            wrong = problem(recipe, report)
+            problems += [f"{name}, {wrong}"] if wrong else []
+            cells.append("?" if wrong else cell(recipe, report))
+        rows[name] = line([name, str(network.size), *cells])
+        print(rows[name], flush=True)
+        PAGE.write_text(page(rows))
+        keras.backend.clear_session()
+    if problems:
+        raise SystemExit("\n".join(problems))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Every family with every recipe: converts, runs, and agrees or says why not."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_se import applications
+from keras_se.applications.registry import FAMILIES
+from keras_se.tflite import RECIPES
+
+PATH = Path(__file__).parents[1] / "docs" / "generate_matrix.py"
+spec = importlib.util.spec_from_file_location("generate_matrix", PATH)
+matrix = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = matrix  # its dataclass looks itself up
+spec.loader.exec_module(matrix)
+
+
+def test_every_family_has_a_row_and_every_recipe_a_bound():
+    rows = [vars(applications)[network.constructor] for network in matrix.NETWORKS.values()]
+    for family in FAMILIES:
+        assert any(row in vars(family).values() for row in rows), family.__name__
+    assert matrix.MIN_SNR_DB.keys() == RECIPES.keys()
+
+
+def test_the_page_is_made_of_its_rows():
+    page = matrix.PAGE.read_text()
+    rows = matrix.rows_of(page)
+    assert rows and "?" not in page
+    assert page.startswith(matrix.page(rows).rpartition("\n\n")[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("name", matrix.NETWORKS)
+def test_a_file_agrees_or_says_why_not(name, recipe):
+    report = matrix.measure(matrix.NETWORKS[name], recipe)
+    assert matrix.problem(recipe, report) is None

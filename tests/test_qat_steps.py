@@ -1,0 +1,122 @@
+"""Every operator of a quantised file gives what its fake-quantised layer gives, to one step.
+
+A whole network may end further away: a value on the border of two steps falls to either side,
+and the layers behind magnify that, the more the less they were trained. So each layer is given
+the very tensors that the file computed before it.
+"""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se.applications import ResNetCIFAR
+from keras_se.layers import GATES, ResidualTail, SelectiveKernelConv2D, SqueezeExcite
+from keras_se.tflite import Runner, convert, flatfile, quantize_aware
+from keras_se.tflite.qat.deploy import deployed
+from keras_se.tflite.qat.graph import trace
+from keras_se.tflite.qat.layers import FakeQuant
+
+layers = keras.layers
+NO_INT8_FORM = {"gc"}  # a softmax over the pixels and a LayerNorm
+MOST_ON_THE_BORDER = 0.005  # share of values that fall to the other side
+
+
+class Pixels:
+    mean, std, channel_order = (127.0,) * 3, (64.0,) * 3, "rgb"
+
+    def __call__(self, images):
+        return (np.asarray(images, "float32") - 127.0) / 64.0
+
+
+def pictures(size):
+    return np.random.default_rng(0).integers(0, 256, (8, size, size, 3), "uint8")
+
+
+def steps_apart(quantized, images):
+    """By layer, how many steps the file is from the fake-quantised layer, for every value."""
+    content = convert(quantized, calibration=images).model
+    model = deployed(quantized)
+    nodes = trace(model)
+    file = flatfile.unpack(content)
+    tensors = [matching_tensor(node, file) for node in nodes]
+    asked = sorted({tensor for tensor in tensors if tensor is not None})
+    runner = Runner(flatfile.with_outputs(content, asked))
+    apart = {}
+    for image in images:
+        computed = dict(zip(asked, runner(image)[-len(asked) :], strict=True))
+        calls = iter(zip(nodes[1:], tensors[1:], strict=True))
+
+        def call(operation, *args, calls=calls, computed=computed, **kwargs):
+            node, tensor = next(calls)
+            outputs = operation(*args, **kwargs)
+            if tensor is None:
+                return outputs
+            value = computed[tensor].reshape(outputs.shape)
+            difference = (np.asarray(outputs) - value) / step(operation)
+            apart.setdefault(node.inputs[0].operation.name, []).append(difference)
+            return keras.ops.convert_to_tensor(value)
+
+        model._run_through_graph(keras.ops.array(image[None], "float32"), call_fn=call)
+    ranges = sum(node.is_a(FakeQuant) for node in nodes)
+    return {name: np.stack(values) for name, values in apart.items()}, ranges
+
+
+def step(layer):
+    low, high = map(float, layer.bounds())
+    return (high - low) / 255
+
+
+def matching_tensor(node, file):
+    """The file's tensor that a `FakeQuant` rounds: named after its layer, with its scale."""
+    if not node.is_a(FakeQuant) or node.inputs[0].operation is None:
+        return None
+    graph = file.subgraphs[0]
+    part = f"/{node.inputs[0].operation.name}_1/"
+    for operator in reversed(graph.operators):
+        tensor = graph.tensors[operator.outputs[0]]
+        scale = tensor.quantization.scale
+        if part in f"{tensor.name.decode()}/" and np.allclose(scale, step(node.operation), 1e-4):
+            return int(operator.outputs[0])
+    return None
+
+
+def check(model, size, most_unmatched=0.2):
+    images = pictures(size)
+    apart, ranges = steps_apart(quantize_aware(model, Pixels(), images), images[:3])
+    assert len(apart) >= (1 - most_unmatched) * ranges - 1  # names differ where the converter fuses
+    for name, steps in apart.items():
+        assert np.abs(steps).max() < 1.01, name
+        assert np.mean(np.abs(steps) > 0.5) <= max(MOST_ON_THE_BORDER, 1.5 / steps.size), name
+
+
+def every_gate(x):
+    for gate in sorted(GATES.keys() - NO_INT8_FORM):
+        x = GATES[gate]()(layers.Conv2D(16, 1)(x))
+    return x
+
+
+def test_our_layers():
+    inputs = keras.Input((12, 12, 3))
+    x = layers.Conv2D(16, 3, padding="same", activation="relu")(inputs)
+    x = every_gate(x)
+    x = SelectiveKernelConv2D(16, groups=2)(x)
+    residual = layers.Conv2D(16, 3, padding="same", use_bias=False)(x)
+    x = ResidualTail(gate=SqueezeExcite(ratio=4))([residual, x])
+    outputs = layers.Dense(5)(layers.GlobalAveragePooling2D()(x))
+    check(keras.Model(inputs, outputs), 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "size", "options"),
+    [("MobileNetV2", 32, {"alpha": 0.35}), ("ResNet50", 32, {}), ("InceptionV3", 75, {})],
+)
+def test_keras_applications(name, size, options):
+    constructor = getattr(keras.applications, name)
+    check(constructor(weights=None, input_shape=(size, size, 3), classes=10, **options), size)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"attention": "se"}, {"attention": "cbam"}, {"conv": "sk"}])
+def test_networks(options):
+    check(ResNetCIFAR(8, weights=None, **options), 32)
