@@ -63,16 +63,17 @@ def layer_errors(calibrated: bytes, quantized: bytes, images: Images) -> tuple[L
     references = _run(calibrated, [float_tensors[name] for name in names], images)
     values = _run(quantized, [tensors[name] for name in names], images)
     graph = model.subgraphs[0]
+    known = {tensors[name] for name in names}
     snrs, errors = {}, []
     operators = {output: op for op in graph.operators for output in op.outputs}
     for name, reference, value in zip(names, references, values, strict=True):
         if not np.any(reference):
             continue
-        operator = operators[tensors[name]]
+        operator = _maker(model, operators, known, tensors[name])
         snrs[tensors[name]] = snr = _snr_db(reference, value)
         kind = flatfile.operator_name(model, operator)
         before = min((_source_snr(snrs, operators, i) for i in operator.inputs), default=math.inf)
-        reason = _reason(kind, reference, graph.tensors[tensors[name]])
+        reason = _reason(kind, reference, graph.tensors[operator.outputs[0]])
         errors.append(LayerError(name, kind, snr, before, reason))
     return tuple(errors)
 
@@ -94,6 +95,16 @@ def _run(content: bytes, tensors: list[int], images: Images) -> list[np.ndarray]
     runner = Runner(flatfile.with_outputs(content, tensors))
     rows = [runner(image)[-len(tensors) :] for image in images.pixels[:_MOST_IMAGES]]
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
+
+
+def _maker(model, operators: dict, known: set[int], tensor: int):
+    """The operator that computes a tensor, before a change of dtype that the float file lacks."""
+    operator = operators[tensor]
+    if flatfile.operator_name(model, operator) in ("QUANTIZE", "DEQUANTIZE"):
+        source = operator.inputs[0]
+        if source in operators and source not in known:
+            return operators[source]
+    return operator
 
 
 def _source_snr(snrs: dict, operators: dict, tensor: int) -> float:
