@@ -11,6 +11,7 @@ from .calibrate import calibration_set, mend_ranges
 from .gates import fit_gate_scales, gate_names
 from .images import Images
 from .inspect import Inspection
+from .int16 import quantize_int16
 from .recipe import Recipe
 from .shared_bias import split_shared_biases
 
@@ -81,19 +82,10 @@ def _quantize(calibrated: bytes, recipe: Recipe, io: str) -> bytes:
     """Make an integer file from a float file that carries the ranges of its tensors."""
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
-    from tensorflow.lite.python.optimize.calibrator import Calibrator
 
-    dtype = tf.as_dtype(io)
     if recipe.activations == "int16":
-        # The newer quantiser gives int16 zero points, which no kernel takes (TensorFlow 2.21).
-        return Calibrator(calibrated).calibrate_and_quantize(
-            lambda: (),  # the ranges are there
-            input_type=dtype,
-            output_type=dtype,
-            allow_float=False,
-            activations_type=tf.int16,
-            bias_type=tf.int64,
-        )
+        return quantize_int16(calibrated, io)
+    dtype = tf.as_dtype(io)
     gates = set(gate_names(calibrated)) if recipe.float_gates else set()
     content = mlir_quantize(
         calibrated, input_data_type=dtype, output_data_type=dtype, denylisted_nodes=gates or None
