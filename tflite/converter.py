@@ -36,7 +36,6 @@ def convert_file(
     """The file, and the float file with the observed ranges that an integer one was made from."""
     import tensorflow as tf
 
-    calibrates = recipe.needs_calibration and images is not None
     signature = tf.TensorSpec(lowered.inputs[0].shape, tf.float32, name="image")
     function = tf.function(lambda image: lowered(image, training=False))
     with _quiet():
@@ -52,7 +51,7 @@ def convert_file(
         if images is None:
             dtype = tf.as_dtype(io)
             converter.inference_input_type = converter.inference_output_type = dtype
-        if calibrates:
+        elif recipe.needs_calibration:
             sets = tf.lite.OpsSet
             converter.representative_dataset = lambda: calibration_set(images)
             converter.target_spec.supported_ops = [
@@ -64,7 +63,7 @@ def convert_file(
             converter._experimental_calibrate_only = True
         try:
             content, calibrated = converter.convert(), None
-            if calibrates:
+            if images is not None and recipe.needs_calibration:
                 calibrated = mend_ranges(content, raw_pixels, recipe.activations)
                 content = _quantize(calibrated, recipe, io)
             # Packed anew, because the converter's Python part leaves the weights unaligned.
