@@ -46,15 +46,6 @@ def test_a_dead_layer_leaves_the_bias_of_the_next(last):
     assert convert(model, "static_int16x8", IMAGES).report.comparison.snr_db > 40
 
 
-def test_layers_with_equal_kernels_keep_them_in_int16():
-    inputs = keras.Input((8, 8, 16))
-    equal = keras.initializers.Constant(0.25)
-    twins = [layers.Conv2D(4, 1, kernel_initializer=equal)(x) for x in (inputs, inputs * 0.5)]
-    model = keras.Model(inputs, layers.Concatenate()(twins))
-    report = convert(model, "static_int16x8", IMAGES).report
-    assert report.comparison.snr_db > 40
-
-
 def outlier_model(factor):
     """A channel so much larger than the others, which alone matter behind it."""
     inputs = keras.Input((8, 8, 4))
