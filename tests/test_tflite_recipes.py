@@ -210,26 +210,35 @@ def scaled_model(scales):
     return model
 
 
-def errors_of(model, calibration, images):
+def errors_of(model, calibration, images, recipe="static_int8", io="int8"):
     from keras_se.tflite.converter import convert_file
     from keras_se.tflite.lower import lower
     from keras_se.tflite.recipe import get_recipe
 
-    recipe = get_recipe("static_int8")
-    file, calibrated = convert_file(lower(model), recipe, "int8", Images(calibration), False)
+    recipe = get_recipe(recipe)
+    file, calibrated = convert_file(lower(model), recipe, io, Images(calibration), False)
     return layer_errors(calibrated, file, Images(images))
 
 
-def test_an_outlier_channel_is_named():
+INTEGERS = (("static_int8", "int8", 500), ("static_int16x8", "int16", 1e5))
+
+
+@pytest.mark.parametrize(("recipe", "io", "factor"), INTEGERS)
+def test_an_outlier_channel_is_named(recipe, io, factor):
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 4)).astype("float32")
-    errors = errors_of(scaled_model([1, 1, 500, 1]), images, images)
+    errors = errors_of(scaled_model([1, 1, factor, 1]), images, images, recipe, io)
     assert "outlier channel 2" in errors[0].reason
+    if io == "int16":  # which holds what is too much for int8
+        errors = errors_of(scaled_model([1, 1, 500, 1]), images, images, recipe, io)
+        assert errors[0].reason is None
 
 
-def test_clipping_is_named():
+@pytest.mark.parametrize(("recipe", "io", "factor"), INTEGERS)
+def test_clipping_is_named(recipe, io, factor):
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 4)).astype("float32")
-    errors = errors_of(scaled_model([1, 1, 1, 1]), images, images * 3)
+    errors = errors_of(scaled_model([1, 1, 1, 1]), images, images * 3, recipe, io)
     assert errors[0].reason.startswith("clipped, values in [-")
+    assert f"where {io} holds" in errors[0].reason
     assert worst_layers(errors)[0].operator == "CONV_2D"
 
 

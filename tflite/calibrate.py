@@ -1,5 +1,6 @@
 """The ranges of the activations: observed on pictures, and mended where they cannot serve."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,8 +9,10 @@ from . import flatfile
 from .images import Images
 
 _ZERO = 1e-6
-# XNNPACK adds two int8 tensors when their scales are at least 1/1024 of the sum's.
-_SMALLEST_SUMMAND = 1 / 512
+# XNNPACK adds two int8 tensors when their scales are at least 1/1024 of the sum's. The quantiser
+# for int16 coarsens a kernel until the bias fits into 2^30 steps of its products.
+_SMALLEST_SUMMAND = {"int8": 1 / 512, "int16": 1 / 8}
+_OUTPUT_AXIS = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "DEPTHWISE_CONV_2D": 3}  # of the kernel
 
 
 def calibration_set(images: Images) -> Iterator[list[np.ndarray]]:
@@ -18,39 +21,75 @@ def calibration_set(images: Images) -> Iterator[list[np.ndarray]]:
         yield [image[None].astype("float32")]
 
 
-def mend_ranges(calibrated: bytes, raw_pixels: bool) -> bytes:
+def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") -> bytes:
     """Replace observed ranges that would make a wrong or unusable integer file.
 
     - Raw pixels get [0, 255], whatever the pictures held: the input's scale is then 1.
     - A tensor that was zero on every picture (a branch with gamma 0, a channel that never
       fires) would get a scale of 8e-9, and XNNPACK may then refuse the whole file (measured
-      with ai-edge-litert 2.3). It gets the range of what it flows into.
+      with ai-edge-litert 2.3); in int16 3.6e-43, and a kernel behind it infinite scales: all
+      that it makes is zero. It gets the range of what it flows into.
     - A summand far smaller than the sum would not be delegated. It gets a range that is just
       wide enough; its step is still finer than the sum's.
+    - What a convolution hands to the next, where it is far smaller than the next one's bias:
+      the same. CBAM's kernels are shared, and would be coarsened for both of their inputs.
 
     Args:
         calibrated: float .tflite file with the observed ranges, before its quantisation.
         raw_pixels: whether the input is raw pixels.
+        activations: dtype of the integer file's activations, "int8" or "int16".
 
     Returns:
         The file with those ranges replaced.
     """
-    model = flatfile.unpack(calibrated)
+    model, smallest = flatfile.unpack(calibrated), _SMALLEST_SUMMAND[activations]
     for graph in model.subgraphs:
         if raw_pixels:
             _set_range(graph.tensors[graph.inputs[0]], 0, 255)
+        hidden = _hidden(model, graph)
         for operator in reversed(graph.operators):  # what a tensor flows into is mended first
             result = _bound(graph.tensors[operator.outputs[0]]) or 1.0
             sums = flatfile.operator_name(model, operator) in ("ADD", "SUB")
-            for tensor in (graph.tensors[index] for index in operator.inputs if index >= 0):
-                observed = _bound(tensor)
+            for index in operator.inputs:
+                tensor = graph.tensors[index]
+                observed = _bound(tensor) if index >= 0 else None
                 if observed is None:  # a constant
                     continue
+                gain = hidden.get(index, 1.0)
                 if observed < _ZERO:
-                    _set_range(tensor, -result, result)
-                elif sums and observed < result * _SMALLEST_SUMMAND:
-                    _set_range(tensor, -result * _SMALLEST_SUMMAND, result * _SMALLEST_SUMMAND)
+                    _set_range(tensor, -result / gain, result / gain)
+                elif (sums or index in hidden) and observed * gain < result * smallest:
+                    bound = result * smallest / gain
+                    _set_range(tensor, -bound, bound)
     return flatfile.pack(model)
+
+
+def _hidden(model, graph) -> dict[int, float]:
+    """Tensors that one convolution makes for one other alone, and how far that magnifies them.
+
+    The gain is the largest sum of a filter's magnitudes. Without the tensors that share their
+    scale with another, since a new range would be that one's too.
+    """
+    made = {
+        int(operator.outputs[0])
+        for operator in graph.operators
+        if flatfile.operator_name(model, operator) in _OUTPUT_AXIS
+    }
+    readers = Counter(int(index) for operator in graph.operators for index in operator.inputs)
+    gains = {}
+    for operator in graph.operators:
+        axis = _OUTPUT_AXIS.get(flatfile.operator_name(model, operator))
+        source = int(operator.inputs[0])
+        if axis is None or source not in made or readers[source] > 1:
+            continue
+        kernel = graph.tensors[operator.inputs[1]]
+        content = model.buffers[kernel.buffer].data
+        if content is not None and flatfile.dtype_name(kernel) == "float32":
+            values = np.frombuffer(bytes(content), "float32").reshape(kernel.shape)
+            sums = np.abs(values).sum(tuple(i for i in range(values.ndim) if i != axis))
+            if sums.max() > 0:
+                gains[source] = float(sums.max())
+    return gains
 
 
 def _bound(tensor) -> float | None:

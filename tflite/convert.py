@@ -190,7 +190,9 @@ class _Job:
             compared_on=self.compared_on,
             inspection=inspection,
             versions={name: version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
-            gates=measure_gates(calibrated, self.images) if calibrated else (),
+            gates=measure_gates(calibrated, self.images)
+            if recipe.activations == "int8" and calibrated
+            else (),
             worst_layers=worst_layers(layer_errors(calibrated, content, self.images))
             if calibrated and poor
             else (),

@@ -11,6 +11,7 @@ from .calibrate import calibration_set, mend_ranges
 from .gates import fit_gate_scales, gate_names
 from .images import Images
 from .inspect import Inspection
+from .int16 import quantize_int16
 from .recipe import Recipe
 from .shared_bias import split_shared_biases
 
@@ -32,7 +33,7 @@ def run_converter(
 def convert_file(
     lowered: keras.Model, recipe: Recipe, io: str, images: Images | None, raw_pixels: bool
 ) -> tuple[bytes, bytes | None]:
-    """The file, and for int8 the float file with the observed ranges that it was made from."""
+    """The file, and the float file with the observed ranges that an integer one was made from."""
     import tensorflow as tf
 
     signature = tf.TensorSpec(lowered.inputs[0].shape, tf.float32, name="image")
@@ -51,21 +52,19 @@ def convert_file(
             dtype = tf.as_dtype(io)
             converter.inference_input_type = converter.inference_output_type = dtype
         elif recipe.needs_calibration:
-            converter.representative_dataset = lambda: calibration_set(images)
-        if recipe.activations == "int16":
             sets = tf.lite.OpsSet
+            converter.representative_dataset = lambda: calibration_set(images)
             converter.target_spec.supported_ops = [
                 sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+                if recipe.activations == "int16"
+                else sets.TFLITE_BUILTINS_INT8
             ]
-            converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
-        if recipe.activations == "int8" and images is not None:
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             # Calibration and quantisation apart, to mend the ranges in between.
             converter._experimental_calibrate_only = True
         try:
             content, calibrated = converter.convert(), None
-            if recipe.activations == "int8" and images is not None:
-                calibrated = mend_ranges(content, raw_pixels)
+            if images is not None and recipe.needs_calibration:
+                calibrated = mend_ranges(content, raw_pixels, recipe.activations)
                 content = _quantize(calibrated, recipe, io)
             # Packed anew, because the converter's Python part leaves the weights unaligned.
             model = flatfile.unpack(content)
@@ -79,10 +78,12 @@ def convert_file(
 
 
 def _quantize(calibrated: bytes, recipe: Recipe, io: str) -> bytes:
-    """Make an int8 file from a float file that carries the ranges of its tensors."""
+    """Make an integer file from a float file that carries the ranges of its tensors."""
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
+    if recipe.activations == "int16":
+        return quantize_int16(calibrated, io)
     dtype = tf.as_dtype(io)
     gates = set(gate_names(calibrated)) if recipe.float_gates else set()
     content = mlir_quantize(

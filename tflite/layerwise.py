@@ -1,4 +1,4 @@
-"""Where an int8 file loses its accuracy: every tensor beside the float file's."""
+"""Where an integer file loses its accuracy: every tensor beside the float file's."""
 
 import math
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from .images import Images
 from .run import Runner
 
 _MOST_IMAGES = 8
-_OUTLIER = 16  # times the median channel
+_OUTLIER = 16  # times the median channel, in int8
 _USUAL_SNR_DB = 40.0  # what int8 keeps of a tensor of any one range
 
 
 @dataclass(frozen=True)
 class LayerError:
-    """The output of one operator of an int8 file against the same tensor in float.
+    """The output of one operator of an integer file against the same tensor in float.
 
     Attributes:
         name: of the tensor.
@@ -44,14 +44,14 @@ class LayerError:
 
 
 def layer_errors(calibrated: bytes, quantized: bytes, images: Images) -> tuple[LayerError, ...]:
-    """Compare all tensors that a float file and its int8 file have in common, by name.
+    """Compare all tensors that a float file and its integer file have in common, by name.
 
     The files are run in LiteRT with these tensors as further outputs, on at most 8 of the
     images. TensorFlow's QuantizationDebugger would convert again, with ranges of its own.
 
     Args:
-        calibrated: the float file that the int8 file was made from.
-        quantized: the int8 file.
+        calibrated: the float file that the integer file was made from.
+        quantized: the integer file, of int8 or int16 activations.
         images: as for `convert`.
 
     Returns:
@@ -63,17 +63,18 @@ def layer_errors(calibrated: bytes, quantized: bytes, images: Images) -> tuple[L
     references = _run(calibrated, [float_tensors[name] for name in names], images)
     values = _run(quantized, [tensors[name] for name in names], images)
     graph = model.subgraphs[0]
+    known = {tensors[name] for name in names}
     snrs, errors = {}, []
     operators = {output: op for op in graph.operators for output in op.outputs}
     for name, reference, value in zip(names, references, values, strict=True):
         if not np.any(reference):
             continue
-        operator = operators[tensors[name]]
+        operator = _maker(model, operators, known, tensors[name])
         snrs[tensors[name]] = snr = _snr_db(reference, value)
         kind = flatfile.operator_name(model, operator)
         before = min((_source_snr(snrs, operators, i) for i in operator.inputs), default=math.inf)
-        info = graph.tensors[tensors[name]].quantization
-        errors.append(LayerError(name, kind, snr, before, _reason(kind, reference, info)))
+        reason = _reason(kind, reference, graph.tensors[operator.outputs[0]])
+        errors.append(LayerError(name, kind, snr, before, reason))
     return tuple(errors)
 
 
@@ -96,6 +97,16 @@ def _run(content: bytes, tensors: list[int], images: Images) -> list[np.ndarray]
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
+def _maker(model, operators: dict, known: set[int], tensor: int):
+    """The operator that computes a tensor, before a change of dtype that the float file lacks."""
+    operator = operators[tensor]
+    if flatfile.operator_name(model, operator) in ("QUANTIZE", "DEQUANTIZE"):
+        source = operator.inputs[0]
+        if source in operators and source not in known:
+            return operators[source]
+    return operator
+
+
 def _source_snr(snrs: dict, operators: dict, tensor: int) -> float:
     """SNR of a tensor, or of what it was copied from where its name is in one file only."""
     while tensor not in snrs and tensor in operators:
@@ -109,22 +120,24 @@ def _snr_db(reference: np.ndarray, value: np.ndarray) -> float:
     return 10 * math.log10(signal / noise) if noise else math.inf
 
 
-def _reason(kind: str, reference: np.ndarray, quantization) -> str | None:
-    """Why int8 cannot hold these values, where one of the known causes is there."""
+def _reason(kind: str, reference: np.ndarray, tensor) -> str | None:
+    """Why an integer tensor cannot hold these values, where one of the known causes is there."""
+    quantization, dtype = tensor.quantization, flatfile.dtype_name(tensor)
     if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
         return None
     scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
-    low, high = (-128 - zero_point) * scale, (127 - zero_point) * scale
+    limits = np.iinfo(dtype)
+    low, high = (limits.min - zero_point) * scale, (limits.max - zero_point) * scale
     smallest, largest = float(reference.min()), float(reference.max())
     power = float(np.square(reference, dtype="float64").mean())
-    if kind == "LOGISTIC" and power < 10 ** (MIN_SNR_DB / 10) * STEP**2 / 12:
+    if kind == "LOGISTIC" and dtype == "int8" and power < 10 ** (MIN_SNR_DB / 10) * STEP**2 / 12:
         return (
             f"small gate, mean {reference.mean():.3g} in steps of 1/256; "
             'use recipe="mixed_int8" or a hard_sigmoid gate'
         )
     if largest - high > 0.1 * (high - low) or low - smallest > 0.1 * (high - low):
         return (
-            f"clipped, values in [{smallest:.3g}, {largest:.3g}] where int8 holds "
+            f"clipped, values in [{smallest:.3g}, {largest:.3g}] where {dtype} holds "
             f"[{low:.3g}, {high:.3g}]: more calibration images, or an operator that shares "
             "its scale with its input"
         )
@@ -132,7 +145,8 @@ def _reason(kind: str, reference: np.ndarray, quantization) -> str | None:
         return f"coarse scale, values up to {max(-smallest, largest):.3g} in steps of {scale:.3g}"
     channels = np.abs(reference).max(axis=tuple(range(reference.ndim - 1)))
     median = float(np.median(channels))
-    if len(channels) > 1 and median > 0 and channels.max() > _OUTLIER * median:
+    outlier = _OUTLIER * (high - low) / (255 * scale)  # as many steps are left to the others
+    if len(channels) > 1 and median > 0 and channels.max() > outlier * median:
         return (
             f"outlier channel {int(channels.argmax())}, {channels.max() / median:.0f} times the "
             "median channel: one scale serves both"

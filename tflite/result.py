@@ -27,7 +27,7 @@ class Report:
         inspection: operators, tensors, partitions.
         versions: of the libraries that made the file.
         gates: the sigmoid gates, seen on the calibration images; int8 recipes only.
-        worst_layers: where an int8 file below 30 dB loses most.
+        worst_layers: where an integer file below 30 dB loses most.
         choices: of recipe="auto", the table it chose from.
     """
 
