@@ -9,9 +9,9 @@ from ...lowering import add_layer
 def channel_mean(operation, graph, lowering, recipe):
     """Write the mean over the channels of a feature map as a 1x1 convolution by 1/c.
 
-    For NPUs. Older Ethos-U compilers leave MEAN over channels to the CPU: a round trip for
-    each spatial gate of CBAM. Vela 5.2 compiles it in the form that our layers have, and gains
-    little by the convolution: CBAM-ResNet-18 at 224 takes 60.9 ms instead of 62.3 on an
+    For NPUs that leave MEAN over channels to the CPU: a round trip for each spatial gate of
+    CBAM. Vela 5.2 compiles it in the form that our layers have, and gains little by the
+    convolution: CBAM-ResNet-18 at 224 takes 60.9 ms instead of 62.3 on an
     Ethos-U55-128, by its estimate (benchmarks/npu.py). On a CPU both take the same time.
     """
     if lowering.channel_mean != "conv" or not _pools_channels(operation):

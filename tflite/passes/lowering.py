@@ -24,8 +24,7 @@ class Lowering:
             runtimes without MEAN, such as the Core ML delegate. Not for int8 if there is a
             choice: AVERAGE_POOL_2D keeps the scale of its input, far too coarse for a mean.
         channel_mean: CBAM's mean over channels: "mean", or "conv" (a constant 1x1
-            convolution) for NPUs that leave MEAN over channels to the CPU, such as Ethos-U
-            with an old compiler.
+            convolution) for NPUs that leave MEAN over channels to the CPU.
 
     Raises:
         ValueError: for a value that is not listed above.
