@@ -29,3 +29,16 @@ def mixed_float16():
     keras.config.set_dtype_policy("mixed_float16")
     yield
     keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def call(capfd):
+    """Call `main` in this process: (status, standard output, standard error)."""
+
+    from keras_se import cli
+
+    def call(*arguments):
+        status = cli.main([str(argument) for argument in arguments])
+        return status, *capfd.readouterr()
+
+    return call

@@ -51,17 +51,6 @@ def fail(*arguments):
     return one_line(process.returncode, process.stdout, process.stderr)
 
 
-@pytest.fixture
-def call(capfd):
-    """Call `main` in this process: (status, standard output, standard error)."""
-
-    def call(*arguments):
-        status = cli.main([str(argument) for argument in arguments])
-        return status, *capfd.readouterr()
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A model with four classes, and two pictures of each."""

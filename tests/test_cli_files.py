@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_se import cli, tflite
+from keras_se import tflite
 from keras_se.applications import SEResNetCIFAR
 
 
@@ -20,17 +20,6 @@ def folder(tmp_path_factory):
     SEResNetCIFAR(8, classes=4).save(root / "model.keras")
     (root / "names.txt").write_text("ant\nbee\ncat\ndog\n")
     return root
-
-
-@pytest.fixture
-def call(capfd):
-    """Call `main` in this process: (status, standard output, standard error)."""
-
-    def call(*arguments):
-        status = cli.main([str(argument) for argument in arguments])
-        return status, *capfd.readouterr()
-
-    return call
 
 
 def test_labels_c_array_and_onnx(folder, call):
