@@ -15,6 +15,7 @@ from keras_se.layers import (
 )
 
 SHAPE = (6, 8, 8, 32)
+FORMS = pytest.mark.parametrize("compiled", [True, False], ids=["xla", "kernels"])
 GATES = [functools.partial(SqueezeExcite, ratio=4), EfficientChannelAttention, lambda **_: None]
 
 
@@ -32,8 +33,8 @@ class Textbook(keras.layers.Layer):
         return keras.ops.relu((self.gate(residual) if self.gate else residual) + shortcut)
 
 
-def pair(make_gate, dtype, training=True):
-    """Both forms with the same weights, the inputs, and what a training step gives."""
+def pair(make_gate, dtype, training=True, compiled=True):
+    """What a training step of both forms, with the same weights, gives for the same inputs."""
     random = np.random.default_rng(0)
     inputs = [random.normal(2, 3, SHAPE).astype(dtype), random.normal(size=SHAPE).astype(dtype)]
     results = []
@@ -45,21 +46,25 @@ def pair(make_gate, dtype, training=True):
             values = np.random.default_rng(1)
             for weight in weights:
                 weight.assign(values.uniform(0.3, 0.9, weight.shape))
-        results.append(step(tail, inputs, training))
+        results.append(step(tail, inputs, training, compiled))
     return results
 
 
-def step(tail, inputs, training):
+def step(tail, inputs, training, compiled):
     """Output, gradients of inputs and weights, and moving statistics of one step."""
     import tensorflow as tf
 
-    inputs = [tf.constant(x) for x in inputs]
     weights = tail.norm.trainable_weights + (tail.gate.trainable_weights if tail.gate else [])
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        output = tail(inputs, training=training)
-        loss = tf.reduce_sum(tf.sin(3 * output))
-    gradients = tape.gradient(loss, inputs + [w.value for w in weights])
+
+    @tf.function(jit_compile=compiled)
+    def differentiate(inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            output = tail(inputs, training=training)
+            loss = tf.reduce_sum(tf.sin(3 * output))
+        return output, tape.gradient(loss, inputs + [w.value for w in weights])
+
+    output, gradients = differentiate([tf.constant(x) for x in inputs])
     return output, gradients, tail.norm.get_weights()
 
 
@@ -72,8 +77,11 @@ def step(tail, inputs, training):
     ],
 )
 @pytest.mark.parametrize("training", [True, False])
-def test_equal_to_the_textbook(make_gate, dtype, output_error, gradient_error, training):
-    (expected, gradients, statistics), (output, fused, moved) = pair(make_gate, dtype, training)
+@FORMS
+def test_equal_to_the_textbook(make_gate, dtype, output_error, gradient_error, training, compiled):
+    (expected, gradients, statistics), (output, fused, moved) = pair(
+        make_gate, dtype, training, compiled
+    )
     np.testing.assert_allclose(output, expected, rtol=output_error, atol=output_error)
     for reference, gradient in zip(gradients, fused, strict=True):
         assert np.abs(gradient - reference).max() <= gradient_error * np.abs(reference).max()
@@ -83,8 +91,36 @@ def test_equal_to_the_textbook(make_gate, dtype, output_error, gradient_error, t
 
 def test_the_fused_path_is_taken_where_the_gate_reads_means_alone():
     for gate, taken in ((SqueezeExcite(4), True), (SqueezeExcite(4, squeeze="max"), False)):
-        assert ResidualTail(gate)._gates_by_means() is taken
-    assert not ResidualTail(SqueezeExcite(4), inner_activation="relu")._gates_by_means()
+        assert fuses(ResidualTail(gate), compiled=True) is taken
+    assert not fuses(ResidualTail(SqueezeExcite(4), inner_activation="relu"), compiled=True)
+
+
+def test_tensorflows_kernel_serves_where_xla_does_not_compile():
+    tail = ResidualTail(SqueezeExcite(4))
+    assert "FusedBatchNormV3" in operations(tail, compiled=False)
+    assert "FusedBatchNormV3" not in operations(tail, compiled=True)
+    assert "FusedBatchNormV3" not in operations(tail, compiled=False, training=False)
+    tail.norm.trainable = False
+    assert "FusedBatchNormV3" not in operations(tail, compiled=False)
+
+
+def operations(tail, compiled, training=True):
+    """The operators that TensorFlow traces."""
+    import tensorflow as tf
+
+    def call(x):
+        return tail([x, x], training=training)
+
+    function = tf.function(call, jit_compile=compiled).get_concrete_function(tf.zeros(SHAPE))
+    return {operation.type for operation in function.graph.get_operations()}
+
+
+def fuses(tail, compiled):
+    """Whether the gate's means are read off BatchNorm's statistics."""
+    taken = []
+    tail._call_fused, call = lambda *a: taken.append(True) or call(*a), tail._call_fused
+    operations(tail, compiled)
+    return bool(taken)
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -94,26 +130,38 @@ def test_fusing_is_an_option_that_is_saved(fused):
 
 
 @pytest.mark.parametrize("mean", [30.0, 1000.0])
-def test_statistics_of_maps_far_from_zero(mean):
+@FORMS
+def test_statistics_of_maps_far_from_zero(mean, compiled):
     # Once the moving mean has arrived near the mean, the variance is exact again.
     x = np.random.default_rng(0).normal(mean, 1, (8, 16, 16, 4)).astype("float32")
     norm = BatchNorm()
     norm.build(x.shape)
     norm.moving_mean.assign(np.full(4, mean))
-    output = np.asarray(norm(x, training=True))
+    output = trainer(norm, compiled)(x)
     np.testing.assert_allclose(output.std((0, 1, 2)), 1, atol=1e-3)
     np.testing.assert_allclose(output.mean((0, 1, 2)), 0, atol=1e-3)
 
 
-def test_statistics_before_the_moving_mean_arrives():
+@FORMS
+def test_statistics_before_the_moving_mean_arrives(compiled):
     # 1000 deviations from zero at the first step: no NaN, and the moving mean moves there.
     x = np.random.default_rng(0).normal(1000, 1, (8, 16, 16, 4)).astype("float32")
     norm = BatchNorm()
-    assert np.isfinite(np.asarray(norm(x, training=True))).all()
+    norm.build(x.shape)
+    train = trainer(norm, compiled)
+    assert np.isfinite(train(x)).all()
     for _ in range(100):
-        norm(x, training=True)
+        train(x)
     np.testing.assert_allclose(norm.moving_mean, 1000, rtol=1e-3)
-    np.testing.assert_allclose(np.asarray(norm(x, training=True)).std(), 1, atol=0.01)
+    np.testing.assert_allclose(train(x).std(), 1, atol=0.01)
+
+
+def trainer(norm, compiled):
+    """The layer's call in training, as XLA runs it or kernel by kernel."""
+    import tensorflow as tf
+
+    call = tf.function(lambda x: norm(x, training=True), jit_compile=compiled)
+    return lambda x: call(tf.constant(x)).numpy()
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -7,6 +7,7 @@ from keras import ops
 
 from ..lowering import add_layer
 from ._common import check_channels_last
+from ._kernel import batch_norm, has_kernel
 
 
 class AffineMap(NamedTuple):
@@ -63,8 +64,23 @@ class BatchNorm(keras.layers.BatchNormalization):
             raise ValueError(f"The channels must be the last axis. Received: axis={axis}")
 
     def call(self, inputs, training=None, mask=None):
+        if self.uses_kernel(inputs, training):
+            return self._call_kernel(inputs)
         scale, offset, _ = self.affine_map(inputs, training)
         return ops.cast(ops.cast(inputs, scale.dtype) * scale + offset, self.compute_dtype)
+
+    def uses_kernel(self, inputs, training) -> bool:
+        """Whether one kernel of the backend does it all, here and now."""
+        learns = training and self.trainable and not self.synchronized
+        return bool(learns) and has_kernel(inputs)
+
+    def _call_kernel(self, inputs):
+        channels = (inputs.shape[-1],)
+        gamma = ops.cast(self.gamma, "float32") if self.scale else ops.ones(channels)
+        beta = ops.cast(self.beta, "float32") if self.center else ops.zeros(channels)
+        outputs, mean, variance = batch_norm(inputs, gamma, beta, self.epsilon)
+        self._update(mean, variance)
+        return outputs
 
     def affine_map(self, inputs, training=None, means: bool = False) -> AffineMap:
         """Update the statistics if `training`, and return what to apply to `inputs`."""

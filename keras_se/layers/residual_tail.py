@@ -89,16 +89,17 @@ class ResidualTail(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         residual, shortcut = inputs
-        if self.fused and self._gates_by_means():
+        if self._fuses(residual, training):
             return self._call_fused(self.gate, residual, shortcut, training)
         residual = self.gate_input(residual, training)
         if self.gate is not None:
             residual = self.gate(residual, training=training)
         return self.activation(residual + shortcut)
 
-    def _gates_by_means(self) -> bool:
+    def _fuses(self, residual, training) -> bool:
         linear = self.inner_activation is keras.activations.linear
-        return linear and isinstance(self.gate, MeanGate) and self.gate.uses_means
+        by_means = linear and isinstance(self.gate, MeanGate) and self.gate.uses_means
+        return self.fused and by_means and not self.norm.uses_kernel(residual, training)
 
     def _call_fused(self, gate, residual, shortcut, training):
         scale, offset, means = self.norm.affine_map(residual, training, means=True)
