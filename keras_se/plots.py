@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .explain import ChannelGates
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIZE = (16.0, 10.0)  # inches, at 100 pixels each
 STYLE: dict[Any, Any] = {  # matplotlib's hints list every key
     "font.size": 13,
     "axes.titlesize": 15,
@@ -31,42 +28,12 @@ def check_matplotlib() -> None:
         raise ImportError('Figures need matplotlib: pip install "keras-se[demo]"') from error
 
 
-def report(
-    title: str,
-    labels: np.ndarray,
-    predictions: Mapping[str, np.ndarray],
-    class_names: Sequence[str],
-    gates: Sequence[ChannelGates],
-) -> "Figure":
-    """Draw confusion matrices side by side, and below them the gates per class and stage.
-
-    Args:
-        title: heading of the figure.
-        labels: integers (n,), the classes of n pictures.
-        predictions: name -> integers (n,), the classes that it gives to the pictures.
-        class_names: names of the classes.
-        gates: channel gates on the same pictures; of each stage the last is drawn, as its
-            mean over the pictures of each class (figure 5 of the SENet paper).
-
-    Returns:
-        A `matplotlib.figure.Figure` of 1600 x 1000 pixels; save it with `savefig(path)`.
-
-    Raises:
-        ImportError: if matplotlib is not installed.
-    """
-    with _figure(title, SIZE) as figure:
-        above, below = figure.subfigures(2, 1, height_ratios=(1.1, 1), hspace=0.04)
-        _draw_confusions(above, labels, predictions, class_names)
-        _draw_gates(below, _last_of_each_stage(gates), labels, class_names)
-    return figure
-
-
 def confusion(
     title: str, labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str]
 ) -> "Figure":
-    """Draw one confusion matrix; see `report`."""
-    with _figure(title, (10.0, 8.0)) as figure:
-        _draw_confusions(figure, labels, {"Validation": predictions}, class_names)
+    """Draw one confusion matrix: true classes (n,) by predicted classes (n,)."""
+    with new_figure(title, (10.0, 8.0)) as figure:
+        draw_confusions(figure, labels, {"Validation": predictions}, class_names)
     return figure
 
 
@@ -84,7 +51,7 @@ def curves(title: str, history: Sequence[Mapping[str, float]]) -> "Figure":
         ImportError: if matplotlib is not installed.
     """
     epochs = [row["epoch"] for row in history]
-    with _figure(title, (12.0, 5.0)) as figure:
+    with new_figure(title, (12.0, 5.0)) as figure:
         for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             for key, label in ((name, "training"), (f"val_{name}", "validation")):
                 marker = "o" if len(epochs) == 1 else None
@@ -96,7 +63,7 @@ def curves(title: str, history: Sequence[Mapping[str, float]]) -> "Figure":
 
 
 @contextlib.contextmanager
-def _figure(title: str, size: tuple[float, float]):
+def new_figure(title: str, size: tuple[float, float]):
     """An empty figure of `size` inches in the common style."""
     check_matplotlib()
     from matplotlib import rc_context
@@ -120,7 +87,7 @@ def confusion_matrix(labels, predictions, classes: int) -> np.ndarray:
     return matrix
 
 
-def _draw_confusions(figure, labels, predictions, class_names) -> None:
+def draw_confusions(figure, labels, predictions, class_names) -> None:
     """One matrix for each name, on one colour scale, with the accuracy as its title."""
     axes = figure.subplots(1, len(predictions), sharey=True, squeeze=False)[0]
     for column, (name, predicted) in zip(axes, predictions.items(), strict=True):
@@ -155,37 +122,13 @@ def _draw_confusion(axes: "Axes", matrix: np.ndarray, class_names: Sequence[str]
                 colour = "white" if shares[row, column] > 0.4 else "black"
                 axes.text(column, row, str(count), ha="center", va="center", color=colour)
     slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
-    _name_classes(axes.xaxis, class_names, **slanted if sum(map(len, class_names)) > 40 else {})
-    _name_classes(axes.yaxis, class_names)
+    name_classes(axes.xaxis, class_names, **slanted if sum(map(len, class_names)) > 40 else {})
+    name_classes(axes.yaxis, class_names)
     axes.set_xlabel("predicted class")
     return image
 
 
-def _draw_gates(figure, gates: Sequence[ChannelGates], labels, class_names) -> None:
-    """A heat map for each gate: classes by channels, on one colour scale."""
-    if not gates:
-        return
-    means = [gate.mean_by_class(labels, len(class_names)) for gate in gates]
-    low = min(0, *(np.nanmin(mean) for mean in means))
-    high = max(1, *(np.nanmax(mean) for mean in means))
-    axes = figure.subplots(1, len(gates), sharey=True, squeeze=False)[0]
-    for column, gate, mean in zip(axes, gates, means, strict=True):
-        image = column.imshow(
-            mean, aspect="auto", interpolation="nearest", cmap="viridis", vmin=low, vmax=high
-        )
-        name = gate.layer if gate.stage is None else f"Stage {gate.stage}"
-        column.set(xlabel="channel", title=f"{name}: mean gate per class")
-    _name_classes(axes[0].yaxis, class_names)
-    axes[0].set_ylabel("true class")
-    figure.colorbar(image, ax=list(axes), label="gate (1 passes, 0 blocks)", pad=0.01)
-
-
-def _last_of_each_stage(gates: Sequence[ChannelGates]) -> list[ChannelGates]:
-    """One gate per stage; a gate without a stage stands for itself."""
-    return list({gate.stage or gate.layer: gate for gate in gates}.values())
-
-
-def _name_classes(axis, class_names: Sequence[str], **text) -> None:
+def name_classes(axis, class_names: Sequence[str], **text) -> None:
     """Ticks with class names, shortened; every n-th where there are too many to read."""
     step = -(-len(class_names) // MOST_LABELLED)
     ticks = range(0, len(class_names), step)

@@ -7,16 +7,17 @@ import pytest
 from matplotlib import pyplot
 
 from keras_se import plots
+from keras_se.demo.figure import report
 from keras_se.explain import ChannelGates
 
 random = np.random.default_rng(0)
 
 
-def report(classes, gates):
+def draw(classes, gates):
     labels = random.integers(0, classes, 50)
     names = [f"class number {index}" for index in range(classes)]
     predictions = {"float": labels, "int8": np.zeros_like(labels)}
-    return plots.report("A title", labels, predictions, names, gates), labels
+    return report("A title", labels, predictions, names, gates), labels
 
 
 def gate(layer, stage, channels=8):
@@ -28,7 +29,7 @@ def titles(figure):
 
 
 def test_titles_state_the_accuracy_and_each_stage_is_drawn_once(tmp_path):
-    figure, labels = report(3, [gate("a", 2), gate("b", 2), gate("c", 3), gate("own", None)])
+    figure, labels = draw(3, [gate("a", 2), gate("b", 2), gate("c", 3), gate("own", None)])
     zeros = int((labels == 0).sum())
     assert titles(figure) == [
         "float: 100.0% top-1 accuracy (50 of 50)",
@@ -43,17 +44,17 @@ def test_titles_state_the_accuracy_and_each_stage_is_drawn_once(tmp_path):
 
 @pytest.mark.parametrize("classes", [2, 40])
 def test_few_and_many_classes(tmp_path, classes):
-    figure, _ = report(classes, [gate("a", 2)])
+    figure, _ = draw(classes, [gate("a", 2)])
     assert len(figure.axes[0].get_yticks()) <= plots.MOST_LABELLED
     figure.savefig(tmp_path / "report.png")
 
 
 def test_without_gates(tmp_path):
-    figure, _ = report(2, [])
+    figure, _ = draw(2, [])
     figure.savefig(tmp_path / "report.png")
 
 
 def test_without_matplotlib_the_cure_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'pip install "keras-se\[demo\]"'):
-        report(2, [])
+        draw(2, [])

@@ -148,7 +148,7 @@ def _trainer(arguments):
 def _run(arguments):
     with working("loading Keras"):
         from ..training import make_settings
-        from ..training.run import read_results
+        from ..training.fit_results import read_results
     given = vars(arguments)
     values = {name: given[name] for name, _, _ in FLAGS if name in given}
     if arguments.model_option:

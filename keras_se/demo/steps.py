@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import plots, tflite
+from .. import tflite
 from ..applications import ImageModel, SEResNetCIFAR
 from ..explain import gates
 from ..files import replacing
@@ -15,6 +15,7 @@ from ..training import (
     load_digits,
     pictures_from_directory,
 )
+from .figure import report
 from .results import LATENCY_RUNS
 from .settings import Settings
 
@@ -92,7 +93,7 @@ def compare(model: ImageModel, file: tflite.Result, held_out: Pictures) -> tflit
 
 
 def draw(model: ImageModel, files: dict[str, tflite.Result], held_out: Pictures, path: Path):
-    figure = plots.report(
+    figure = report(
         f"{model.name} on {len(held_out)} held-out pictures",
         held_out.labels,
         {f"{name} file": _predict(file.model, held_out.images) for name, file in files.items()},

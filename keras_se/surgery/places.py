@@ -11,14 +11,11 @@ import keras
 
 from ..applications.features import ends_by_level
 from ..graph import graph_of, is_model, nodes_in_order, readers, walk
+from .residual_blocks import residual_branches
 
 Where = str | re.Pattern | Iterable[str] | Callable[[keras.Layer], bool]
 
 NORMS = (keras.layers.BatchNormalization, keras.layers.LayerNormalization)
-DROPOUTS = (keras.layers.Dropout, keras.layers.SpatialDropout2D)
-# Additions of two feature maps: Keras' layer; by name what is private in Keras, the class
-# behind keras.ops.add and Inception-ResNet's addition of a scaled residual.
-ADDITIONS = ("Add", "CustomScaleLayer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +144,6 @@ def stage(model) -> list:
 
 def residual(model) -> list:
     """the residual branch before each addition of a residual block."""
-    from .residual_blocks import residual_branches
-
     return residual_branches(model)
 
 

@@ -4,8 +4,11 @@ import keras
 
 from ..graph import nodes_in_order, readers
 from ..layers import ResidualTail
-from .places import ADDITIONS, DROPOUTS
 
+DROPOUTS = (keras.layers.Dropout, keras.layers.SpatialDropout2D)
+# Additions of two feature maps: Keras' layer; by name what is private in Keras, the class
+# behind keras.ops.add and Inception-ResNet's addition of a scaled residual.
+ADDITIONS = ("Add", "CustomScaleLayer")
 CONVOLUTIONS = (
     keras.layers.Conv2D,
     keras.layers.DepthwiseConv2D,

@@ -1,5 +1,7 @@
 """Optimizer, schedule and loss of one stage of a run."""
 
+from dataclasses import dataclass
+
 import keras
 
 from .compile import ends_in_logits
@@ -9,7 +11,19 @@ from .precision import set_precision
 from .settings import FitSettings
 
 
-def compile_stage(model: keras.Model, settings: FitSettings, stage, steps_per_epoch: int) -> None:
+@dataclass(frozen=True)
+class Stage:
+    """Epochs with one optimizer: of the classifier alone, or of the whole network."""
+
+    index: int
+    first: int
+    end: int
+    head: bool
+
+
+def compile_stage(
+    model: keras.Model, settings: FitSettings, stage: Stage, steps_per_epoch: int
+) -> None:
     """Compile for a stage; in that of the classifier all other weights are frozen.
 
     Frozen layers infer: their BatchNorm keeps its statistics, as Keras' guide advises.

@@ -51,6 +51,11 @@ def write_results(
         temporary.write_text(json.dumps(results, indent=2) + "\n")
 
 
+def read_results(output: str | Path) -> dict:
+    """The results.json of a complete run."""
+    return json.loads((Path(output) / RESULTS).read_text())
+
+
 def predict(model: keras.Model, batches) -> tuple[np.ndarray, np.ndarray]:
     """True and predicted classes of batches."""
     labels, predictions = [], []
