@@ -1,6 +1,6 @@
 """Int8, pruning and clustering of a trained SE-ResNet-20 on CIFAR-10.
 
-    python benchmarks/cifar10_int8.py CHECKPOINT TRAIN TEST [--epochs 2] [--json FILE]
+    python benchmarks/cifar10_int8.py CHECKPOINT TRAIN TEST [--epochs 2] [--pictures N]
 
 CHECKPOINT is a .keras file, TRAIN and TEST are folders with one folder of pictures per class.
 `--smoke` runs everything on random pictures and an untrained network of depth 8: a few
@@ -87,6 +87,7 @@ def arguments():
     parser.add_argument("train", nargs="?", type=Path, help="folder of pictures by class")
     parser.add_argument("test", nargs="?", type=Path, help="folder of pictures by class")
     parser.add_argument("--epochs", type=int, default=2, help="of every tuning")
+    parser.add_argument("--pictures", type=int, help="tune with so many of TRAIN (default: all)")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--smoke", action="store_true", help="random pictures, tiny network")
     args = parser.parse_args()
@@ -104,7 +105,7 @@ def main():
         model = keras.saving.load_model(args.checkpoint)
         shape = model.inputs[0].shape[1:]
         shuffled = load_images(args.train, shape, raw_pixels=True)
-        order = np.random.default_rng(0).permutation(len(shuffled))
+        order = np.random.default_rng(0).permutation(len(shuffled))[: args.pictures]
         train = Images(shuffled.pixels[order], shuffled.labels[order])
         test = load_images(args.test, shape, raw_pixels=True)
     rows = {}
