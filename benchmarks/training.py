@@ -48,16 +48,23 @@ def build(name, size, jit, fused):
     return model
 
 
-def time_steps(models, images, labels, steps):
+def time_steps(models, images, labels, steps, inference):
     """Seconds of every step, the models taking turns: {name: [seconds]}."""
+
+    def step(model):
+        if inference:
+            model.predict_on_batch(images)
+        else:
+            model.train_on_batch(images, labels)
+
     for model in models.values():
         for _ in range(2):
-            model.train_on_batch(images, labels)
+            step(model)
     times = {name: [] for name in models}
     for _ in range(steps):
         for name, model in models.items():
             start = time.perf_counter()
-            model.train_on_batch(images, labels)
+            step(model)
             times[name].append(time.perf_counter() - start)
     return times
 
@@ -86,6 +93,7 @@ def main():
     parser.add_argument("--steps", type=int, default=11)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--jit", choices=["on", "off", "auto"], default="auto")
+    parser.add_argument("--inference", action="store_true", help="predict instead of training")
     parser.add_argument("--not-fused", action="store_true", help="textbook tails")
     arguments = parser.parse_args()
 
@@ -98,12 +106,13 @@ def main():
     images = keras.ops.convert_to_tensor(random.normal(size=shape).astype("float32"))
     labels = keras.ops.convert_to_tensor(random.integers(0, 1000, arguments.batch))
 
-    times = time_steps(models, images, labels, arguments.steps)
+    times = time_steps(models, images, labels, arguments.steps, arguments.inference)
     median = {name: statistics.median(values) for name, values in times.items()}
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, backend {keras.backend.backend()}, "
         f"Keras {keras.__version__}, batch {arguments.batch}, {arguments.size} pixels, "
         f"{arguments.precision}, jit {arguments.jit}, fused {not arguments.not_fused}, "
+        f"{'inference' if arguments.inference else 'training'}, "
         f"median of {arguments.steps}"
     )
     first = arguments.models[0]

@@ -95,23 +95,31 @@ def test_the_fused_path_is_taken_where_the_gate_reads_means_alone():
     assert not fuses(ResidualTail(SqueezeExcite(4), inner_activation="relu"), compiled=True)
 
 
-def test_tensorflows_kernel_serves_where_xla_does_not_compile():
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_tensorflows_kernel_serves_where_xla_does_not_compile(training, frozen):
     tail = ResidualTail(SqueezeExcite(4))
-    assert "FusedBatchNormV3" in operations(tail, compiled=False)
-    assert "FusedBatchNormV3" not in operations(tail, compiled=True)
-    assert "FusedBatchNormV3" not in operations(tail, compiled=False, training=False)
-    tail.norm.trainable = False
-    assert "FusedBatchNormV3" not in operations(tail, compiled=False)
+    tail.build([(None, *SHAPE[1:])] * 2)
+    tail.norm.trainable = not frozen
+    assert "FusedBatchNormV3" in operations(tail, compiled=False, training=training)
+    assert "FusedBatchNormV3" not in operations(tail, compiled=True, training=training)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_dtypes_with_and_without_a_kernel(dtype):
+    kernel = "FusedBatchNormV3" in operations(ResidualTail(dtype=dtype), compiled=False)
+    assert kernel is (dtype == "bfloat16")
 
 
 def operations(tail, compiled, training=True):
     """The operators that TensorFlow traces."""
     import tensorflow as tf
 
+    @tf.function(jit_compile=compiled)
     def call(x):
         return tail([x, x], training=training)
 
-    function = tf.function(call, jit_compile=compiled).get_concrete_function(tf.zeros(SHAPE))
+    function = call.get_concrete_function(tf.zeros(SHAPE, tail.compute_dtype))
     return {operation.type for operation in function.graph.get_operations()}
 
 

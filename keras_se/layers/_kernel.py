@@ -14,8 +14,8 @@ def has_kernel(x) -> bool:
     return single and len(x.shape) == 4 and not _compiled_by_xla()
 
 
-def batch_norm(x, gamma, beta, epsilon: float):
-    """Normalise by the batch: y of the shape and dtype of `x`, mean and variance (c,)."""
+def normalise_by_batch(x, gamma, beta, epsilon: float):
+    """Normalised x, of its shape and dtype, and the batch's mean and variance (c,)."""
     import tensorflow as tf
 
     count = tf.cast(tf.size(x) / tf.shape(x)[-1], "float32")
@@ -23,6 +23,15 @@ def batch_norm(x, gamma, beta, epsilon: float):
         x, gamma, beta, epsilon=epsilon, is_training=True
     )
     return y, mean, variance * (1 - 1 / count)  # the kernel's is over count - 1
+
+
+def normalise(x, gamma, beta, mean, variance, epsilon: float):
+    """Normalised x; TensorFlow joins this with the convolution before it."""
+    import tensorflow as tf
+
+    return tf.compat.v1.nn.fused_batch_norm(
+        x, gamma, beta, mean, variance, epsilon=epsilon, is_training=False
+    )[0]
 
 
 def _compiled_by_xla() -> bool:

@@ -7,7 +7,7 @@ from keras import ops
 
 from ..lowering import add_layer
 from ._common import check_channels_last
-from ._kernel import batch_norm, has_kernel
+from ._kernel import has_kernel, normalise, normalise_by_batch
 
 
 class AffineMap(NamedTuple):
@@ -65,20 +65,25 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         if self.uses_kernel(inputs, training):
-            return self._call_kernel(inputs)
+            return self._call_kernel(inputs, training)
         scale, offset, _ = self.affine_map(inputs, training)
         return ops.cast(ops.cast(inputs, scale.dtype) * scale + offset, self.compute_dtype)
 
-    def uses_kernel(self, inputs, training) -> bool:
-        """Whether one kernel of the backend does it all, here and now."""
-        learns = training and self.trainable and not self.synchronized
-        return bool(learns) and has_kernel(inputs)
+    def uses_kernel(self, inputs, training=None) -> bool:
+        """Whether one kernel of the backend normalises, here and now."""
+        return not (self._learns(training) and self.synchronized) and has_kernel(inputs)
 
-    def _call_kernel(self, inputs):
+    def _learns(self, training) -> bool:
+        return bool(training and self.trainable)
+
+    def _call_kernel(self, inputs, training):
         channels = (inputs.shape[-1],)
         gamma = ops.cast(self.gamma, "float32") if self.scale else ops.ones(channels)
         beta = ops.cast(self.beta, "float32") if self.center else ops.zeros(channels)
-        outputs, mean, variance = batch_norm(inputs, gamma, beta, self.epsilon)
+        if not self._learns(training):
+            moving = (ops.cast(w, "float32") for w in (self.moving_mean, self.moving_variance))
+            return normalise(inputs, gamma, beta, *moving, self.epsilon)
+        outputs, mean, variance = normalise_by_batch(inputs, gamma, beta, self.epsilon)
         self._update(mean, variance)
         return outputs
 
@@ -86,7 +91,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         """Update the statistics if `training`, and return what to apply to `inputs`."""
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         moving_mean = ops.stop_gradient(ops.cast(self.moving_mean, x.dtype))
-        if training and self.trainable:
+        if self._learns(training):
             centre, variance, picture_means = self._statistics(x, moving_mean)
             self._update(moving_mean + centre, variance)
         else:
