@@ -299,6 +299,23 @@ def test_an_epoch_shows_every_picture_at_most_once_in_an_order_of_its_own(data, 
     assert epochs[0] != epochs[1]
 
 
+@pytest.mark.parametrize("fits", [True, False])
+def test_small_pictures_are_decoded_once(data, tmp_path, monkeypatch, fits):
+    given = settings(data, tmp_path)
+    source, _ = sources.load_sources(given)
+    reads = []
+    counted = replace(source, read=lambda number: reads.append(number) or source.read(number))
+    if not fits:
+        monkeypatch.setattr(pipeline, "KEPT_BYTES", 3 * 32 * 32 * len(source) - 1)
+    for batches in (
+        pipeline.training_batches(counted, given, RAW).take(12),
+        pipeline.validation_batches(counted, given, RAW).repeat(3),
+    ):
+        reads.clear()
+        list(batches)
+        assert (len(reads) == len(set(reads))) is fits
+
+
 def test_processes_share_a_batch_without_overlap(data, tmp_path):
     given = settings(data, tmp_path, crop="none", flip=False)
     source, _ = sources.load_sources(given)

@@ -4,6 +4,7 @@ TensorFlow is imported here, as the data pipeline of every Keras backend.
 """
 
 import contextlib
+import functools
 import math
 
 import keras
@@ -14,6 +15,7 @@ from .settings import FitSettings
 from .sources import Source
 
 FOREVER = 2**40  # steps
+KEPT_BYTES = 2**30  # of pictures that are read once and stay in memory
 
 
 def _tensorflow():
@@ -57,11 +59,16 @@ def training_batches(
     batch = settings.batch_size // world
     classes = len(source.class_names)
 
+    whole = settings.crop == "resized"  # cropped in another way every time
+
     def read(number):
         picture, number = source.read_or_next(int(number))
-        if settings.crop != "resized":
+        if not whole:
             picture = resize_and_crop_once(picture, settings.resolved_size)
         return picture, np.int64(source.labels[number])
+
+    if not whole and _fits(source, settings):
+        read = functools.cache(read)
 
     def picture(position):  # of this process -> of the run
         position = position // batch * settings.batch_size + rank * batch + position % batch
@@ -97,7 +104,14 @@ def validation_batches(source: Source, settings: FitSettings, preprocess: Prepro
 
     numbers = np.arange(len(source))
     readable = _whole_pictures(tf, source, settings, numbers).filter(lambda _, label: label >= 0)
+    if _fits(source, settings):
+        readable = readable.cache()
     return readable.batch(settings.batch_size).map(finish).prefetch(tf.data.AUTOTUNE)
+
+
+def _fits(source: Source, settings: FitSettings) -> bool:
+    """Whether all pictures, of the network's size, may stay in memory."""
+    return 3 * settings.resolved_size**2 * len(source) <= KEPT_BYTES
 
 
 def numbers_of_part(pictures: int, rank: int, world: int) -> np.ndarray:
