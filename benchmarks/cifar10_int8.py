@@ -6,7 +6,7 @@ CHECKPOINT is a .keras file, TRAIN and TEST are folders with one folder of pictu
 `--smoke` runs everything on random pictures and an untrained network of depth 8: a few
 minutes on 2 shared x86-64 cores, where files of equal size compressed to 82 kB (int8),
 60 kB (pruned) and 56 kB (16 clusters). The full run has not been timed; training dominates,
-and four of the six rows train for `--epochs`.
+and five of the eight rows come from a training of `--epochs`.
 """
 
 import argparse
@@ -60,18 +60,28 @@ def files(model, train: Images, epochs: int):
 
     yield "float", converted(model, "float32", preprocess=preprocess)
     yield "int8 after training", converted(model, preprocess=preprocess)
+    tuned = keras.models.clone_model(model)
+    tuned.set_weights(model.get_weights())
+    tune(tuned, preprocess(train.pixels), train.labels, epochs)
+    yield "float, tuned as long", converted(tuned, "float32", preprocess=preprocess)
+    yield "int8 after that", converted(tuned, preprocess=preprocess)
     native = quantize_aware(model, preprocess, some)
-    native.compile(
-        keras.optimizers.SGD(1e-3, momentum=0.9),
-        "sparse_categorical_crossentropy",
-        jit_compile=False,
-    )
-    native.fit(train.pixels, train.labels, batch_size=128, epochs=epochs, verbose=2)
+    tune(native, train.pixels, train.labels, epochs)
     yield "int8 QAT, Keras", converted(native)
     tfmot = quantize_aware(model, preprocess, engine="tfmot", tuning=tuning)
     yield "int8 QAT, TFMOT", tfmot.tflite
     yield "pruned 50 %, int8", converted(prune(model, tuning, 0.5, preprocess=preprocess).model)
     yield "16 clusters, int8", converted(cluster(model, tuning, 16, preprocess=preprocess).model)
+
+
+def tune(model, images, labels, epochs: int) -> None:
+    """What `Tuning` does in the other engine."""
+    model.compile(
+        keras.optimizers.SGD(1e-3, momentum=0.9),
+        "sparse_categorical_crossentropy",
+        jit_compile=False,
+    )
+    model.fit(images, labels, batch_size=128, epochs=epochs, verbose=2)
 
 
 def random_pictures(count: int) -> Images:
