@@ -11,7 +11,8 @@ class ImageModel(keras.Model):
 
     `model.preprocess(pixels)` takes pixels in [0, 255]; `model.architecture` is the
     network's name in PyTorch code, a key of `weights.ARCHITECTURES`, or None if it has
-    none there. Both survive saving and loading.
+    none there. Both survive saving and loading. `keras.models.clone_model` copies layers and
+    nothing else: `clone.preprocess = model.preprocess`.
     """
 
     def __init__(
@@ -20,20 +21,35 @@ class ImageModel(keras.Model):
         outputs,
         name=None,
         *,
-        preprocess: Preprocessing,
+        preprocess: Preprocessing | None = None,
         architecture: str | None = None,
         **kwargs,
     ):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
-        self.preprocess = preprocess
+        self._preprocess = preprocess
         self.architecture = architecture
 
+    @property
+    def preprocess(self) -> Preprocessing:
+        if self._preprocess is None:
+            raise AttributeError(
+                f"'{self.name}' does not know how its pixels are normalised, as a model made by "
+                "`keras.models.clone_model`. Set `clone.preprocess = model.preprocess`."
+            )
+        return self._preprocess
+
+    @preprocess.setter
+    def preprocess(self, preprocess: Preprocessing):
+        self._preprocess = preprocess
+
     def get_config(self):
-        own = {"preprocess": self.preprocess.get_config(), "architecture": self.architecture}
+        preprocess = self._preprocess and self._preprocess.get_config()
+        own = {"preprocess": preprocess, "architecture": self.architecture}
         return super().get_config() | own
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        config["preprocess"] = Preprocessing.from_config(config["preprocess"])
+        if config["preprocess"] is not None:
+            config["preprocess"] = Preprocessing.from_config(config["preprocess"])
         return super().from_config(config, custom_objects=custom_objects)

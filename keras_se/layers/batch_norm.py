@@ -81,8 +81,9 @@ class BatchNorm(keras.layers.BatchNormalization):
         gamma = ops.cast(self.gamma, "float32") if self.scale else ops.ones(channels)
         beta = ops.cast(self.beta, "float32") if self.center else ops.zeros(channels)
         if not self._learns(training):
-            moving = (ops.cast(w, "float32") for w in (self.moving_mean, self.moving_variance))
-            return normalise(inputs, gamma, beta, *moving, self.epsilon)
+            mean = ops.cast(self.moving_mean, "float32")
+            variance = ops.cast(self.moving_variance, "float32")
+            return normalise(inputs, gamma, beta, mean, variance, self.epsilon)
         outputs, mean, variance = normalise_by_batch(inputs, gamma, beta, self.epsilon)
         self._update(mean, variance)
         return outputs

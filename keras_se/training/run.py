@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
+from ..applications import ImageModel
 from ..applications.preprocessing import IMAGENET
 from . import pipeline
 from .callbacks import FreezeBatchNorm
@@ -101,7 +102,8 @@ class _Run:
     def __post_init__(self):
         self.steps = pipeline.steps_per_epoch(len(self.training), self.settings)
         # A model of the caller without a normalisation of its own takes ImageNet's.
-        self.preprocess = getattr(self.model, "preprocess", IMAGENET)
+        own = isinstance(self.model, ImageModel) or hasattr(self.model, "preprocess")
+        self.preprocess = self.model.preprocess if own else IMAGENET
         self.validate = Validate(self) if self.replicas > 1 else None
         classes = len(self.training.class_names)
         size = self.settings.image_size
