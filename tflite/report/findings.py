@@ -72,7 +72,7 @@ def _snr(facts):
     if facts.comparison.snr_db >= _POOR_SNR_DB:
         return
     worst = worst_layers(facts.layers, 1)
-    where = f" Most is lost in one {worst[0].operator}" if worst else ""
+    where = f" Most is lost in one {worst[0].operator}" if worst else " No layer stands out"
     reason = f": {worst[0].reason}" if worst and worst[0].reason else ""
     yield Finding(
         NOTE,
