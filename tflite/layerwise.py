@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import flatfile
+from .compare import snr_db
 from .images import Images
 from .reasons import magnified, reason_of
 from .run import Runner
@@ -71,7 +72,7 @@ def layer_errors(calibrated: bytes, quantized: bytes, images: Images) -> tuple[L
         if not np.any(reference):
             continue
         operator = _maker(model, operators, known, tensors[name])
-        snrs[tensors[name]] = snr = _snr_db(reference, value)
+        snrs[tensors[name]] = snr = snr_db(reference, value)
         kind = flatfile.operator_name(model, operator)
         before = min((_source_snr(snrs, operators, i) for i in operator.inputs), default=math.inf)
         reason = reason_of(kind, reference, graph.tensors[operator.outputs[0]])
@@ -151,9 +152,3 @@ def _source_snr(snrs: dict, operators: dict, tensor: int) -> float:
     while tensor not in snrs and tensor in operators:
         tensor = operators[tensor].inputs[0]
     return snrs.get(tensor, math.inf)
-
-
-def _snr_db(reference: np.ndarray, value: np.ndarray) -> float:
-    noise = np.square(reference - value, dtype="float64").sum()
-    signal = np.square(reference, dtype="float64").sum()
-    return 10 * math.log10(signal / noise) if noise else math.inf
