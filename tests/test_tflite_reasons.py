@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 from keras_se.layers import SqueezeExcite
-from keras_se.tflite import convert
+from keras_se.tflite import RECIPES, Images, convert, quantize_aware
+from keras_se.tflite.converter import run_converter
+from keras_se.tflite.layerwise import layer_errors
+from keras_se.tflite.qat.deploy import deployed
 
 layers = keras.layers
 IMAGES = np.random.default_rng(0).normal(size=(8, 8, 8, 4)).astype("float32")
@@ -96,3 +99,16 @@ def test_a_good_file_has_nothing_to_explain():
     report = convert(functional(layers.Conv2D(4, 3)), "dynamic_int8", IMAGES).report
     assert (report.worst_layers, report.spread_loss) == ((), None)
     assert "what lowers the SNR" not in str(report)
+
+
+def test_a_quantised_model_is_compared_with_its_float_file():
+    """Its pixels are uint8, and nothing calibrated it."""
+    steps = [layers.Conv2D(4, 3, padding="same", activation="relu") for _ in range(2)]
+    model = deployed(quantize_aware(functional(*steps), calibration=IMAGES))
+    files = [
+        run_converter(model, RECIPES[name], io, None, False)
+        for name, io in (("float32", "float32"), ("static_int8", "uint8"))
+    ]
+    errors = layer_errors(*files, Images(IMAGES))
+    assert [error.operator for error in errors].count("CONV_2D") == 2
+    assert all(error.snr_db > 30 for error in errors)

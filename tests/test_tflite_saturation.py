@@ -25,8 +25,10 @@ def gated(bias, kernel=1.0, gate=SqueezeExcite):
     return keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
 
 
-@pytest.mark.parametrize("recipe", ["static_int8", "mixed_int8"])
-@pytest.mark.parametrize(("bias", "gate"), [(300.0, SqueezeExcite), (60.0, CBAM)])
+@pytest.mark.parametrize(
+    ("recipe", "bias", "gate"),
+    [("static_int8", 300.0, SqueezeExcite), ("mixed_int8", 60.0, CBAM)],
+)
 def test_channels_between_saturated_ones_keep_their_gates(recipe, bias, gate, monkeypatch):
     report = convert(gated(bias, gate=gate), recipe, IMAGES).report
     assert report.inspection.partitions == 1
@@ -92,8 +94,7 @@ def test_a_result_far_finer_than_its_products_still_runs():
     assert report.worst_layers[0].reason.startswith("coarse scale")
 
 
-@pytest.mark.parametrize("kernel", [250.0, 2000.0])
-def test_kernels_too_large_for_a_finer_step_convert(kernel):
-    report = convert(gated(30.0, kernel), "mixed_int8", IMAGES).report
+def test_kernels_too_large_for_a_finer_step_convert():
+    report = convert(gated(30.0, kernel=2000.0), "mixed_int8", IMAGES).report
     assert report.inspection.partitions == 1
     assert report.comparison.snr_db > 20

@@ -98,11 +98,11 @@ def spread_loss(errors: tuple[LayerError, ...]) -> str | None:
         return None
     if not errors:
         return "no tensor of the file can be found in the float32 file"
+    known = [error.snr_db for error in errors if math.isfinite(error.snr_db)] or [math.inf]
     return (
         f"no operator loses {_LOSS_DB:.0f} dB by itself; the rounding of {len(errors)} adds up, "
-        f"from {errors[0].snr_db:.0f} dB after the first down to "
-        f"{min(error.snr_db for error in errors):.0f} dB: quantize_aware trains the network for "
-        "it, a recipe of more bits avoids it"
+        f"from {known[0]:.0f} dB after the first down to {min(known):.0f} dB: quantize_aware "
+        "trains the network for it, a recipe of more bits avoids it"
     )
 
 

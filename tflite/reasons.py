@@ -12,7 +12,7 @@ _HALF = np.finfo("float16")
 _OUTLIER = 16  # times the median channel, in int8
 _SMALLEST_RANGE = 1e-6  # TensorFlow's converter widens smaller ones
 # What rounding alone leaves of values that fill a range evenly is 59 dB in int8, 107 in int16.
-_POOR_SNR_DB = {"int8": 30.0, "int16": 78.0}
+_POOR_SNR_DB = {8: 30.0, 16: 78.0}  # by bits
 
 
 def reason_of(kind: str, reference: np.ndarray, tensor) -> str | None:
@@ -52,7 +52,7 @@ def reason_of(kind: str, reference: np.ndarray, tensor) -> str | None:
     outlier = outlier_channel(reference, _OUTLIER * (high - low) / (255 * scale))
     if outlier is not None:
         return f"{outlier}: one scale serves both"
-    if 10 * math.log10(max(power, 1e-300) * 12 / scale**2) < _POOR_SNR_DB[dtype]:
+    if 10 * math.log10(max(power, 1e-300) * 12 / scale**2) < _POOR_SNR_DB.get(limits.bits, 0.0):
         return (
             f"wide range, values of {math.sqrt(power):.3g} on average (root of the mean square) in "
             f"steps of {scale:.3g}: few are as large as {max(-smallest, largest):.3g}"
