@@ -114,7 +114,8 @@ def why(report: Report) -> str:
     """The first words of each known reason."""
     reasons = [layer.reason.split(",")[0] for layer in report.worst_layers if layer.reason]
     small = [f"{len(report.small_gates)} small gates"] if report.small_gates else []
-    return "; ".join(small + sorted(set(reasons)))
+    spread = ["no layer stands out"] if report.spread_loss else []
+    return "; ".join(small + sorted(set(reasons)) + spread)
 
 
 if __name__ == "__main__":
