@@ -66,7 +66,9 @@ def layer_errors(calibrated: bytes, quantized: bytes, images: Images) -> tuple[L
     values = _run(quantized, [tensors[name] for name in names], images)
     graph = model.subgraphs[0]
     known = {tensors[name] for name in names}
-    snrs, seen, errors = {}, {}, []
+    snrs: dict[int, float] = {}
+    seen: dict[int, np.ndarray] = {}
+    errors = []
     operators = {output: op for op in graph.operators for output in op.outputs}
     for name, reference, value in zip(names, references, values, strict=True):
         if not np.any(reference):

