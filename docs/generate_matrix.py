@@ -113,7 +113,8 @@ def problem(recipe: str, report: Report) -> str | None:
 def reasons(report: Report) -> list[str]:
     """Why a file loses more than it should, as its report says."""
     gates = ["small gate"] * bool(report.small_gates)
-    return gates + [layer.reason for layer in report.worst_layers if layer.reason]
+    layers = [layer.reason for layer in report.worst_layers if layer.reason]
+    return gates + layers + ([report.spread_loss] if report.spread_loss else [])
 
 
 def cell(recipe: str, report: Report) -> str:

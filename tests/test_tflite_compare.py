@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_se.tflite import Runner, compare, convert, inspect
+from keras_se.tflite.compare import snr_db
 from keras_se.tflite.flatfile import with_logits
 
 layers = keras.layers
@@ -168,3 +169,8 @@ def test_what_is_no_tflite_file_is_refused(content, cut):
 def test_a_missing_file_is_named():
     with pytest.raises(FileNotFoundError, match="nowhere"):
         inspect("nowhere.tflite")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_file_whose_values_are_not_finite_has_no_signal(value):
+    assert snr_db(np.ones(2), np.array([1.0, value])) == -math.inf

@@ -107,7 +107,9 @@ def _grouped(x, groups, **options):
 def _tail(x, gate, strides, activation):
     residual = layers.Conv2D(x.shape[-1], 3, strides, padding="same", use_bias=False)(x)
     shortcut = x if strides == 1 else PaddedShortcut(x.shape[-1], strides)(x)
-    gate = None if gate is None else GATES[gate]()
+    if gate is not None:  # with a ratio that is not larger than the channels
+        ratio = {"ratio": 4} if "ratio" in GATES[gate]().get_config() else {}
+        gate = GATES[gate](**ratio)
     return ResidualTail(gate=gate, activation=activation)([residual, shortcut])
 
 
@@ -204,7 +206,8 @@ def check(network, recipe, lowering):
         assert comparison.max_abs_error <= FLOAT32_TOLERANCE * magnitude
     elif comparison.snr_db < MIN_SNR_DB[recipe]:
         print(f"{recipe} {comparison.snr_db:.1f} dB: {network}\n{report}")
-        assert report.small_gates or any(layer.reason for layer in report.worst_layers)
+        reasons = [layer.reason for layer in report.worst_layers if layer.reason]
+        assert report.small_gates or reasons or report.spread_loss
 
 
 def of(*blocks, head):

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import flatfile
 from .images import Images
+from .multipliers import widen_too_fine
 
 _ZERO = 1e-6
 # XNNPACK adds two int8 tensors when their scales are at least 1/1024 of the sum's. The quantiser
@@ -33,6 +34,7 @@ def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") 
       wide enough; its step is still finer than the sum's.
     - What a convolution hands to the next, where it is far smaller than the next one's bias:
       the same. CBAM's kernels are shared, and would be coarsened for both of their inputs.
+    - A result whose step would be finer than a kernel for int8 can compute (`widen_too_fine`).
 
     Args:
         calibrated: float .tflite file with the observed ranges, before its quantisation.
@@ -61,6 +63,8 @@ def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") 
                 elif (sums or index in hidden) and observed * gain < result * smallest:
                     bound = result * smallest / gain
                     _set_range(tensor, -bound, bound)
+    if activations == "int8":
+        widen_too_fine(model)
     return flatfile.pack(model)
 
 

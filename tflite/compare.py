@@ -211,6 +211,8 @@ def compare_outputs(
 def snr_db(reference: np.ndarray, values: np.ndarray) -> float:
     """Signal-to-noise ratio, 10 log10(sum ref^2 / sum (ref - values)^2), in dB.
 
+    Infinite when they are equal; minus infinity when a value is not finite, or the reference zero.
+
     >>> snr_db(np.array([3.0, 4.0]), np.array([3.0, 3.5]))
     20.0
     """
@@ -219,7 +221,7 @@ def snr_db(reference: np.ndarray, values: np.ndarray) -> float:
     signal = np.square(reference).sum()
     if noise == 0:
         return math.inf
-    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 and noise < math.inf else -math.inf
 
 
 def _run_keras(model: keras.Model, pixels: np.ndarray) -> tuple[list[np.ndarray], float]:

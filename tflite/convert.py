@@ -10,10 +10,10 @@ from .bounds import Bounds
 from .choose import CANDIDATES, choose
 from .compare import compare_lowered
 from .converter import check_file, convert_file
-from .gates import measure_gates
+from .gates import Gate, measure_gates
 from .images import Images, load_images
 from .inspect import inspect
-from .layerwise import layer_errors, worst_layers
+from .layerwise import LayerError, layer_errors, spread_loss, worst_layers
 from .lower import drop_final_activation, lower
 from .metadata import add_metadata
 from .passes import Lowering, apply_passes
@@ -181,7 +181,14 @@ class _Job:
             raise RuntimeError(f"The converted file does not run: {error}") from error
         check_file(inspection, recipe, io, self.raw_pixels)
         comparison = compare_lowered(self.lowered, content, self.images)
-        poor = comparison.snr_db < _POOR_SNR_DB
+        gates: tuple[Gate, ...] = ()
+        if recipe.activations == "int8" and calibrated:
+            gates = measure_gates(calibrated, self.images)
+        layers: tuple[LayerError, ...] = ()
+        poor = not comparison.snr_db >= _POOR_SNR_DB  # also when it is NaN
+        if poor:
+            calibrated = calibrated or self.float_file(primitive)
+            layers = layer_errors(calibrated, content, self.images)
         report = Report(
             io=io,
             preprocess=self.raw_pixels,
@@ -190,14 +197,15 @@ class _Job:
             compared_on=self.compared_on,
             inspection=inspection,
             versions={name: version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
-            gates=measure_gates(calibrated, self.images)
-            if recipe.activations == "int8" and calibrated
-            else (),
-            worst_layers=worst_layers(layer_errors(calibrated, content, self.images))
-            if calibrated and poor
-            else (),
+            gates=gates,
+            worst_layers=worst_layers(layers),
+            spread_loss=spread_loss(layers) if poor else None,
         )
         result = Result(content, recipe, report)
         if self.labels is not None:
             result = add_metadata(result, self.labels, name=self.name)
         return result
+
+    def float_file(self, primitive: keras.Model) -> bytes:
+        """A model as a float32 file, to see where another file of it loses."""
+        return convert_file(primitive, get_recipe("float32"), "float32", None, self.raw_pixels)[0]

@@ -8,9 +8,9 @@ import keras
 
 from . import flatfile
 from .calibrate import calibration_set, mend_ranges
-from .gates import fit_gate_scales, gate_names
 from .images import Images
 from .inspect import Inspection
+from .int8 import quantize_int8
 from .int16 import quantize_int16
 from .recipe import Recipe
 from .shared_bias import split_shared_biases
@@ -65,7 +65,9 @@ def convert_file(
             content, calibrated = converter.convert(), None
             if images is not None and recipe.needs_calibration:
                 calibrated = mend_ranges(content, raw_pixels, recipe.activations)
-                content = _quantize(calibrated, recipe, io)
+                if recipe.activations == "int8":
+                    return quantize_int8(calibrated, recipe, io, images)
+                content = quantize_int16(calibrated, io)
             # Packed anew, because the converter's Python part leaves the weights unaligned.
             model = flatfile.unpack(content)
             split_shared_biases(model)
@@ -75,21 +77,6 @@ def convert_file(
                 f"TensorFlow's converter refuses {lowered.name!r} with recipe {recipe.name!r}, "
                 f"built-in operators only: {error}"
             ) from error
-
-
-def _quantize(calibrated: bytes, recipe: Recipe, io: str) -> bytes:
-    """Make an integer file from a float file that carries the ranges of its tensors."""
-    import tensorflow as tf
-    from tensorflow.lite.python.convert import mlir_quantize
-
-    if recipe.activations == "int16":
-        return quantize_int16(calibrated, io)
-    dtype = tf.as_dtype(io)
-    gates = set(gate_names(calibrated)) if recipe.float_gates else set()
-    content = mlir_quantize(
-        calibrated, input_data_type=dtype, output_data_type=dtype, denylisted_nodes=gates or None
-    )
-    return fit_gate_scales(content, calibrated) if gates else content
 
 
 def check_file(inspection: Inspection, recipe: Recipe, io: str, raw_pixels: bool) -> None:

@@ -1,30 +1,32 @@
-"""Where an integer file loses its accuracy: every tensor beside the float file's."""
+"""Where a file loses its accuracy: every tensor beside the float file's."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from . import flatfile
-from .gates import MIN_SNR_DB, STEP
+from .compare import snr_db
 from .images import Images
+from .reasons import magnified, reason_of
 from .run import Runner
 
 _MOST_IMAGES = 8
-_OUTLIER = 16  # times the median channel, in int8
+_LOSS_DB = 3.0  # of an operator by itself: what is named
 _USUAL_SNR_DB = 40.0  # what int8 keeps of a tensor of any one range
 
 
 @dataclass(frozen=True)
 class LayerError:
-    """The output of one operator of an integer file against the same tensor in float.
+    """The output of one operator of a file against the same tensor of the float32 file.
 
     Attributes:
         name: of the tensor.
         operator: "CONV_2D", ...
         snr_db: signal-to-noise ratio of the tensor, in dB, with all errors from before it.
         input_snr_db: the lowest of its inputs; infinite when they are constants or the image.
-        reason: why, where it is known: a small gate, clipping, a coarse scale, an outlier.
+        reason: why, where it is known: a small gate, clipping, a coarse scale, an outlier,
+            rounding that is magnified, numbers beyond float16.
     """
 
     name: str
@@ -44,14 +46,14 @@ class LayerError:
 
 
 def layer_errors(calibrated: bytes, quantized: bytes, images: Images) -> tuple[LayerError, ...]:
-    """Compare all tensors that a float file and its integer file have in common, by name.
+    """Compare all tensors that a float file and a file made like it have in common, by name.
 
     The files are run in LiteRT with these tensors as further outputs, on at most 8 of the
     images. TensorFlow's QuantizationDebugger would convert again, with ranges of its own.
 
     Args:
-        calibrated: the float file that the integer file was made from.
-        quantized: the integer file, of int8 or int16 activations.
+        calibrated: the float file that the other was made from, or the model's float32 file.
+        quantized: the other: of int8 or int16 activations, or of int8 or float16 weights alone.
         images: as for `convert`.
 
     Returns:
@@ -64,24 +66,46 @@ def layer_errors(calibrated: bytes, quantized: bytes, images: Images) -> tuple[L
     values = _run(quantized, [tensors[name] for name in names], images)
     graph = model.subgraphs[0]
     known = {tensors[name] for name in names}
-    snrs, errors = {}, []
+    snrs: dict[int, float] = {}
+    seen: dict[int, np.ndarray] = {}
+    errors = []
     operators = {output: op for op in graph.operators for output in op.outputs}
     for name, reference, value in zip(names, references, values, strict=True):
         if not np.any(reference):
             continue
         operator = _maker(model, operators, known, tensors[name])
-        snrs[tensors[name]] = snr = _snr_db(reference, value)
+        snrs[tensors[name]] = snr = snr_db(reference, value)
         kind = flatfile.operator_name(model, operator)
         before = min((_source_snr(snrs, operators, i) for i in operator.inputs), default=math.inf)
-        reason = _reason(kind, reference, graph.tensors[operator.outputs[0]])
-        errors.append(LayerError(name, kind, snr, before, reason))
+        reason = reason_of(kind, reference, graph.tensors[operator.outputs[0]])
+        error = LayerError(name, kind, snr, before, reason)
+        if reason is None and not error.loss_db < _LOSS_DB:
+            rounded = seen.get(operator.inputs[0]) if _is_hybrid(graph, operator) else None
+            half = _half_kernel(model, operators, operator)
+            error = replace(error, reason=magnified(kind, value, half, rounded))
+        seen[tensors[name]] = reference
+        errors.append(error)
     return tuple(errors)
 
 
 def worst_layers(errors: tuple[LayerError, ...], count: int = 5) -> tuple[LayerError, ...]:
     """Those that lose most by themselves, most first; none that loses less than 3 dB."""
     worst = sorted(errors, key=lambda error: error.loss_db, reverse=True)
-    return tuple(error for error in worst[:count] if error.loss_db >= 3)
+    return tuple(error for error in worst[:count] if error.loss_db >= _LOSS_DB)
+
+
+def spread_loss(errors: tuple[LayerError, ...]) -> str | None:
+    """Why a file is poor in which no layer stands out; None where one does."""
+    if worst_layers(errors):
+        return None
+    if not errors:
+        return "no tensor of the file can be found in the float32 file"
+    known = [error.snr_db for error in errors if math.isfinite(error.snr_db)] or [math.inf]
+    return (
+        f"no operator loses {_LOSS_DB:.0f} dB by itself; the rounding of {len(errors)} adds up, "
+        f"from {known[0]:.0f} dB after the first down to {min(known):.0f} dB: quantize_aware "
+        "trains the network for it, a recipe of more bits avoids it"
+    )
 
 
 def _computed(model) -> dict[str, int]:
@@ -107,48 +131,26 @@ def _maker(model, operators: dict, known: set[int], tensor: int):
     return operator
 
 
+def _is_hybrid(graph, operator) -> bool:
+    """Whether it has an int8 kernel and a float input."""
+    dtypes = [flatfile.dtype_name(graph.tensors[index]) for index in operator.inputs[:2]]
+    return dtypes == ["float32", "int8"]
+
+
+def _half_kernel(model, operators: dict, operator) -> np.ndarray | None:
+    """The kernel of an operator, if the file has it in float16."""
+    widening = operators.get(operator.inputs[1]) if len(operator.inputs) > 1 else None
+    if widening is None or flatfile.operator_name(model, widening) != "DEQUANTIZE":
+        return None
+    tensor = model.subgraphs[0].tensors[widening.inputs[0]]
+    content = model.buffers[tensor.buffer].data
+    if content is None or flatfile.dtype_name(tensor) != "float16":
+        return None
+    return np.frombuffer(bytes(content), "float16")
+
+
 def _source_snr(snrs: dict, operators: dict, tensor: int) -> float:
     """SNR of a tensor, or of what it was copied from where its name is in one file only."""
     while tensor not in snrs and tensor in operators:
         tensor = operators[tensor].inputs[0]
     return snrs.get(tensor, math.inf)
-
-
-def _snr_db(reference: np.ndarray, value: np.ndarray) -> float:
-    noise = np.square(reference - value, dtype="float64").sum()
-    signal = np.square(reference, dtype="float64").sum()
-    return 10 * math.log10(signal / noise) if noise else math.inf
-
-
-def _reason(kind: str, reference: np.ndarray, tensor) -> str | None:
-    """Why an integer tensor cannot hold these values, where one of the known causes is there."""
-    quantization, dtype = tensor.quantization, flatfile.dtype_name(tensor)
-    if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
-        return None
-    scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
-    limits = np.iinfo(dtype)
-    low, high = (limits.min - zero_point) * scale, (limits.max - zero_point) * scale
-    smallest, largest = float(reference.min()), float(reference.max())
-    power = float(np.square(reference, dtype="float64").mean())
-    if kind == "LOGISTIC" and dtype == "int8" and power < 10 ** (MIN_SNR_DB / 10) * STEP**2 / 12:
-        return (
-            f"small gate, mean {reference.mean():.3g} in steps of 1/256; "
-            'use recipe="mixed_int8" or a hard_sigmoid gate'
-        )
-    if largest - high > 0.1 * (high - low) or low - smallest > 0.1 * (high - low):
-        return (
-            f"clipped, values in [{smallest:.3g}, {largest:.3g}] where {dtype} holds "
-            f"[{low:.3g}, {high:.3g}]: more calibration images, or an operator that shares "
-            "its scale with its input"
-        )
-    if max(abs(smallest), abs(largest)) < 16 * scale:
-        return f"coarse scale, values up to {max(-smallest, largest):.3g} in steps of {scale:.3g}"
-    channels = np.abs(reference).max(axis=tuple(range(reference.ndim - 1)))
-    median = float(np.median(channels))
-    outlier = _OUTLIER * (high - low) / (255 * scale)  # as many steps are left to the others
-    if len(channels) > 1 and median > 0 and channels.max() > outlier * median:
-        return (
-            f"outlier channel {int(channels.argmax())}, {channels.max() / median:.0f} times the "
-            "median channel: one scale serves both"
-        )
-    return None

@@ -27,7 +27,8 @@ class Report:
         inspection: operators, tensors, partitions.
         versions: of the libraries that made the file.
         gates: the sigmoid gates, seen on the calibration images; int8 recipes only.
-        worst_layers: where an integer file below 30 dB loses most.
+        worst_layers: where a file below 30 dB loses most.
+        spread_loss: of a file below 30 dB in which no layer stands out, what is known of it.
         choices: of recipe="auto", the table it chose from.
     """
 
@@ -40,6 +41,7 @@ class Report:
     versions: dict[str, str]
     gates: tuple[Gate, ...] = ()
     worst_layers: tuple[LayerError, ...] = ()
+    spread_loss: str | None = None
     choices: tuple[Choice, ...] = ()
 
     @property
@@ -71,6 +73,8 @@ class Report:
         if self.worst_layers:
             lines.append("layers that lose most:")
             lines += [f"  {layer}" for layer in self.worst_layers]
+        if self.spread_loss is not None:
+            lines.append(f"what lowers the SNR: {self.spread_loss}")
         if self.choices:
             lines.append("recipes:")
             lines += [str(choice) for choice in self.choices]

@@ -15,7 +15,7 @@ from ._common import (
     mean,
     reduced_width,
 )
-from ._pointwise import lower_pointwise
+from ._pointwise import lower_pointwise, pointwise
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
 
@@ -100,18 +100,23 @@ class ChannelAttention(keras.layers.Layer):
         return input_shape
 
     def lower(self, inputs, name):
-        """Two poolings, the shared layers once for each as 1x1 convolutions, one sum."""
+        """Two poolings, the first layer once for each, and the second for the sum of both.
+
+        It is linear: W a + b + W m + b = W (a + m) + 2 b. In int8 its logits then have one range,
+        where two summands would be rounded in steps of their own.
+        """
         pools = {
             "avg": keras.layers.GlobalAveragePooling2D,
             "max": keras.layers.GlobalMaxPooling2D,
         }
-        logits = []
+        hidden = []
         for pool, layer in pools.items():
             z = add_layer(layer(keepdims=True, name=f"{name}_{pool}", dtype="float32"), inputs)
-            z = lower_pointwise(self.reduce, z, f"{name}_{pool}_reduce")
-            logits.append(lower_pointwise(self.expand, z, f"{name}_{pool}_expand"))
-        total = keras.layers.Add(name=f"{name}_logits", dtype="float32")(logits)
-        gates = lower_gate(self.gate, total, name)
+            hidden.append(lower_pointwise(self.reduce, z, f"{name}_{pool}_reduce"))
+        total = keras.layers.Add(name=f"{name}_hidden", dtype="float32")(hidden)
+        kernel, *bias = self.expand.get_weights()
+        logits = pointwise(total, kernel, [2 * b for b in bias], f"{name}_expand")
+        gates = lower_gate(self.gate, logits, name)
         return keras.layers.Multiply(name=name, dtype="float32")([inputs, gates])
 
     def get_config(self):

@@ -72,13 +72,15 @@ def _snr(facts):
     if facts.comparison.snr_db >= _POOR_SNR_DB:
         return
     worst = worst_layers(facts.layers, 1)
-    where = f" Most is lost in one {worst[0].operator}" if worst else ""
+    where = (
+        f" Most is lost in one {worst[0].operator}" if worst else " No layer loses 3 dB by itself"
+    )
     reason = f": {worst[0].reason}" if worst and worst[0].reason else ""
     yield Finding(
         NOTE,
         f"The {facts.comparison.measured_on} carry {facts.comparison.snr_db:.1f} dB, below the "
         f"{_POOR_SNR_DB:.0f} dB usual of int8.{where}{reason}.".replace("..", "."),
-        "quantize_aware trains the network for its rounding" if worst else "",
+        "quantize_aware trains the network for its rounding" if facts.layers else "",
     )
 
 
