@@ -31,6 +31,15 @@ def test_the_page_is_made_of_its_rows():
     assert page.startswith(matrix.page(rows).rpartition("\n\n")[0])
 
 
+def test_a_broken_off_row_goes_on_with_what_it_lacks():
+    _, second, *others = RECIPES
+    cells = ["32", "120", "?", *["-"] * len(others), "7"]
+    page = matrix.page({"SEMobileNet": cells})
+    assert matrix.rows_of(page) == {"SEMobileNet": cells}
+    assert matrix.unmeasured(cells) == [second, *others]
+    assert "Not measured yet: SEResNetCIFAR(8), SEMobileNet," in page
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("name", matrix.NETWORKS)
