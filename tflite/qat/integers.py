@@ -27,10 +27,12 @@ class Stored:
     Attributes:
         whole: (b, ...), stored values less the zero point, float32.
         step: scalar, what one of them means, float32; `whole * step` is the value.
+        zero: scalar, the zero point, float32.
     """
 
     whole: Any
     step: Any
+    zero: Any
 
     @property
     def value(self):
@@ -111,11 +113,11 @@ def run(operation, *args, **kwargs):
     if isinstance(operation, keras.layers.Multiply) and all(isinstance(v, Stored) for v in x):
         a, b = x
         return Sums(a.whole * b.whole, (a.step, b.step))
-    outputs = operation(*keras.tree.map_structure(value, args), **kwargs)
     source = keras.tree.flatten(x)[0]
     if isinstance(operation, (*SAME_SCALE, *SAME_SCALE_MANY)) and isinstance(source, Stored):
-        return Stored(ops.round(outputs / source.step), source.step)
-    return outputs
+        whole = operation(*keras.tree.map_structure(lambda stored: stored.whole, args), **kwargs)
+        return replace(source, whole=_nearest(whole + source.zero) - source.zero)
+    return operation(*keras.tree.map_structure(value, args), **kwargs)
 
 
 def output_step(layer: FakeQuant):
@@ -134,12 +136,17 @@ def _rounded(layer: FakeQuant, x: Sums) -> Stored:
     if x.high is not None:
         most = ops.minimum(most, ops.round(x.high / step))
     scale = x.steps[0] * x.steps[1] / step
-    return Stored(ops.clip(ops.round(x.whole * scale), least, most), step)
+    return Stored(ops.clip(ops.round(x.whole * scale), least, most), step, zero)
 
 
 def _stored(layer: FakeQuant, rounded) -> Stored:
-    step, _ = output_step(layer)
-    return Stored(ops.round(rounded / step), step)
+    step, zero = output_step(layer)
+    return Stored(ops.round(rounded / step), step, zero)
+
+
+def _nearest(stored):
+    """Of the mean of stored values (average pooling), halves away from zero as the kernel does."""
+    return ops.sign(stored) * ops.floor(ops.abs(stored) + 0.5)
 
 
 def value(x):

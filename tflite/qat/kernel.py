@@ -20,7 +20,7 @@ class Kernel:
     Attributes:
         whole: in [-127, 127], float32, of the layer's shape, without the signs of a folded
             BatchNorm.
-        signs: of each output channel, or of all.
+        signs: 1 or -1 of each output channel; 0 of one that is zero.
         bounds: what 127 means, of each output channel or of all, float32.
         bias: float64, (c,); None where there is none.
     """
@@ -39,8 +39,9 @@ class Kernel:
             kernel = ops.reshape(kernel, (*shape[:2], shape[2] * shape[3]))
         bounds = kernel_bounds(kernel, per_channel=not isinstance(layer, keras.layers.Dense))
         whole = ops.clip(ops.round(kernel / (bounds / 127)), -127, 127)
+        used = ops.max(ops.abs(whole), axis=tuple(range(len(whole.shape) - 1))) > 0
         bias = as_double(layer.bias) if layer.use_bias else None
-        return cls(ops.reshape(whole, shape), 1.0, bounds, bias)
+        return cls(ops.reshape(whole, shape), ops.cast(used, "float32"), bounds, bias)
 
     def folded(self, norm: keras.layers.BatchNormalization) -> "Kernel":
         """With the BatchNorm behind it, in inference."""
@@ -50,14 +51,13 @@ class Kernel:
         bias = (0.0 if self.bias is None else self.bias) - as_double(norm.moving_mean)
         bias = bias * factor + (as_double(norm.beta) if norm.center else 0.0)
         bounds = ops.cast(as_double(self.bounds) * ops.abs(factor), "float32")
-        signs = ops.cast(ops.sign(factor), "float32")
         # A gamma of zero would be a scale of zero.
-        largest = ops.max(bounds)
-        dead = bounds <= SMALLEST_CHANNEL * largest
+        largest = ops.max(self.signs * bounds)
+        used = self.signs * bounds > SMALLEST_CHANNEL * largest
         return replace(
             self,
-            signs=ops.where(dead, 0.0, signs),
-            bounds=ops.where(dead, largest, bounds),
+            signs=ops.where(used, ops.cast(ops.sign(factor), "float32"), 0.0),
+            bounds=ops.where(used, bounds, ops.where(largest > 0, largest, 1.0)),
             bias=bias,
         )
 
