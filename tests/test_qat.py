@@ -6,7 +6,7 @@ import pytest
 
 from keras_se.applications import ResNetCIFAR, SEResNetCIFAR
 from keras_se.layers import GATES
-from keras_se.tflite import calibrate_ranges, compare, convert, quantize_aware, strip
+from keras_se.tflite import calibrate_ranges, compare, convert, lower, quantize_aware, strip
 from keras_se.tflite.compare import snr_db
 from keras_se.tflite.qat.layers import FakeQuant, fake_quantize_kernel
 
@@ -125,6 +125,7 @@ def test_training_rounds_floats_and_inference_computes_integers(quantized):
     inference, rounded = quantized(pixels), floats(pixels)
     assert snr_db(rounded, inference) > 20
     assert np.any(np.asarray(inference) != np.asarray(rounded))
+    np.testing.assert_allclose(lower(quantized, batch_size=None)(pixels), inference, rtol=1e-6)
 
 
 def test_saving_keeps_outputs_and_file(quantized, tmp_path):
