@@ -1,7 +1,7 @@
 """Every operator of a quantised file gives what the model gives: the same integers.
 
 Each layer is given the very tensors that the file computed before it, so that a difference is
-found where it is made. Convolutions and products are equal in every value; the operators whose
+found where it is made. Convolutions, sums and products are equal in every value; operators whose
 rounding is not that of XNNPACK's kernels, by one step in a small share of the values.
 """
 
@@ -20,7 +20,7 @@ from keras_se.tflite.qat.layers import FakeQuant
 
 layers = keras.layers
 NO_INT8_FORM = {"gc"}  # a softmax over the pixels and a LayerNorm
-EXACT = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL")
+EXACT = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD", "SUB")
 MOST_ON_THE_BORDER = 0.005  # share of values that fall to the other side
 
 

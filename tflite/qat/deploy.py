@@ -55,31 +55,26 @@ def _fold(model: keras.Model) -> keras.Model:
     """
     nodes = trace(model)
     calls = Counter(id(node.operation) for node in nodes)
-    norms, kernels = set(), {}
+    norms, weights = set(), {}
     for node in nodes:
         source = _range_before(node.inputs[0]) if node.inputs else None
         if not node.is_a(*_QUANTIZED) or source is None or calls[id(node.operation)] > 1:
-            continue
+            continue  # the converter folds a shared kernel for each of its calls
         kernel, user = Kernel.of(node.operation), node.sole_user()
         if user is not None and user.is_a(keras.layers.BatchNormalization):
             kernel = kernel.folded(user.operation)
             norms.add(id(user.operation))
-        kernels[id(node.operation)] = kernel, output_step(source)[0]
+        weights[node.operation.name] = kernel.weights(output_step(source)[0])
 
     def replace(operation):
         if id(operation) in norms:
             return None
-        if id(operation) in kernels and kernels[id(operation)][0].bias is not None:
-            return copy_of(operation, use_bias=True)
-        return copy_of(operation)
+        changes = {"use_bias": True} if len(weights.get(operation.name, ())) == 2 else {}
+        return copy_of(operation, **changes)
 
     folded = rebuild(model, replace, batch_size=1)
-    for operation in model.layers:
-        if id(operation) in kernels:
-            kernel, step = kernels[id(operation)]
-            bias = [] if kernel.bias is None else [kernel.bias_values(step)]
-            depthwise = isinstance(operation, keras.layers.DepthwiseConv2D)
-            folded.get_layer(operation.name).set_weights([kernel.values(depthwise), *bias])
+    for name, values in weights.items():
+        folded.get_layer(name).set_weights(values)
     return folded
 
 

@@ -17,6 +17,7 @@ from .layers import FakeQuant, QuantizedDense, QuantizedDepthwiseConv2D, sums_of
 from .placement import SAME_SCALE, SAME_SCALE_MANY, activation_name
 
 _CONVOLUTIONS = (keras.layers.Conv2D, QuantizedDepthwiseConv2D, QuantizedDense)
+_SIGNS = {keras.layers.Add: 1.0, keras.layers.Subtract: -1.0}
 _QMIN, _QMAX = -128, 127
 
 
@@ -56,8 +57,44 @@ class Sums:
 
     @property
     def value(self):
-        value = self.whole * (self.steps[0] * self.steps[1])
-        return value if self.low is None else ops.clip(value, self.low, self.high or float("inf"))
+        return _clipped(self.whole * (self.steps[0] * self.steps[1]), self)
+
+    def rounded(self, step):
+        """In whole steps of the result: the one float32 product that XNNPACK makes."""
+        return ops.round(self.whole * (self.steps[0] * self.steps[1] / step))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Two tensors that are added or subtracted.
+
+    Attributes:
+        first, second: the tensors.
+        sign: of the second, 1 or -1.
+        low, high: where an activation clips the values; None where none does.
+    """
+
+    first: Stored
+    second: Stored
+    sign: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def value(self):
+        return _clipped(self.first.value + self.sign * self.second.value, self)
+
+    def rounded(self, step):
+        """In whole steps of the result: XNNPACK multiplies by integers of 20 bits, and shifts.
+
+        `xnn_init_qs8_add_minmax_scalar_params`, src/microparams-init.c of google/XNNPACK.
+        """
+        scales = [as_double(term.step / step) for term in (self.first, self.second)]
+        unit = 2.0 ** (19 - ops.floor(ops.log2(ops.maximum(*scales))))
+        first, second = (ops.round(scale * unit) for scale in scales)
+        total = as_double(self.first.whole) * first
+        total = total + as_double(self.second.whole) * (self.sign * second)
+        return ops.cast(ops.floor(total / unit + 0.5), "float32")
 
 
 @dataclass(frozen=True)
@@ -93,14 +130,15 @@ def run(operation, *args, **kwargs):
 
     Args:
         operation: layer or `keras.ops` operation.
-        args, kwargs: as the layer takes them, where tensors may be `Stored`, `Sums` or `Linear`.
+        args, kwargs: as the layer takes them, where tensors may be `Stored`, `Sums`, `Terms` or
+            `Linear`.
 
     Returns:
         A tensor, or one of these.
     """
     x = args[0]
     if isinstance(operation, FakeQuant):
-        if isinstance(x, (Linear, Sums)):
+        if isinstance(x, (Linear, Sums, Terms)):
             return _rounded(operation, _sums(x))
         return _stored(operation, operation(value(x), **kwargs))
     if isinstance(operation, _CONVOLUTIONS) and isinstance(x, Stored):
@@ -108,11 +146,13 @@ def run(operation, *args, **kwargs):
         return Linear(sums_of(operation, x.whole, kernel.whole), x.step, kernel)
     if isinstance(operation, keras.layers.BatchNormalization) and isinstance(x, Linear):
         return replace(x, kernel=x.kernel.folded(operation))
-    if activation_name(operation) == "relu" and isinstance(x, (Linear, Sums)):
+    if activation_name(operation) == "relu" and isinstance(x, (Linear, Sums, Terms)):
         return replace(_sums(x), low=0.0, high=getattr(operation, "max_value", None))
     if isinstance(operation, keras.layers.Multiply) and all(isinstance(v, Stored) for v in x):
         a, b = x
         return Sums(a.whole * b.whole, (a.step, b.step))
+    if type(operation) in _SIGNS and all(isinstance(v, Stored) for v in x):
+        return Terms(*x, _SIGNS[type(operation)])
     source = keras.tree.flatten(x)[0]
     if isinstance(operation, (*SAME_SCALE, *SAME_SCALE_MANY)) and isinstance(source, Stored):
         whole = operation(*keras.tree.map_structure(lambda stored: stored.whole, args), **kwargs)
@@ -127,16 +167,15 @@ def output_step(layer: FakeQuant):
     return ops.cast(step, "float32"), ops.cast(ops.round(_QMIN - low / step), "float32")
 
 
-def _rounded(layer: FakeQuant, x: Sums) -> Stored:
-    """To int8, in the one float32 product that XNNPACK makes."""
+def _rounded(layer: FakeQuant, x: Sums | Terms) -> Stored:
+    """To int8, clipped by its range and by the activation."""
     step, zero = output_step(layer)
     least, most = _QMIN - zero, _QMAX - zero
     if x.low is not None:
         least = ops.maximum(least, ops.round(x.low / step))
     if x.high is not None:
         most = ops.minimum(most, ops.round(x.high / step))
-    scale = x.steps[0] * x.steps[1] / step
-    return Stored(ops.clip(ops.round(x.whole * scale), least, most), step, zero)
+    return Stored(ops.clip(x.rounded(step), least, most), step, zero)
 
 
 def _stored(layer: FakeQuant, rounded) -> Stored:
@@ -151,8 +190,12 @@ def _nearest(stored):
 
 def value(x):
     """The tensor in float behind what `run` returns."""
-    return x.value if isinstance(x, (Stored, Sums, Linear)) else x
+    return x.value if isinstance(x, (Stored, Sums, Terms, Linear)) else x
 
 
-def _sums(x: Linear | Sums) -> Sums:
+def _clipped(x, limits: Sums | Terms):
+    return x if limits.low is None else ops.clip(x, limits.low, limits.high or float("inf"))
+
+
+def _sums(x: Linear | Sums | Terms) -> Sums | Terms:
     return x.sums if isinstance(x, Linear) else x

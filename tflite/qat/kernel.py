@@ -23,25 +23,27 @@ class Kernel:
         signs: 1 or -1 of each output channel; 0 of one that is zero.
         bounds: what 127 means, of each output channel or of all, float32.
         bias: float64, (c,); None where there is none.
+        last_axes: how many axes of the kernel count the output channels.
     """
 
     whole: Any
     signs: Any
     bounds: Any
     bias: Any
+    last_axes: int
 
     @classmethod
     def of(cls, layer) -> "Kernel":
         """Of a quantised layer."""
         kernel = ops.convert_to_tensor(layer.kernel)
         shape = tuple(kernel.shape)
-        if isinstance(layer, keras.layers.DepthwiseConv2D):
-            kernel = ops.reshape(kernel, (*shape[:2], shape[2] * shape[3]))
+        last_axes = 2 if isinstance(layer, keras.layers.DepthwiseConv2D) else 1
+        kernel = ops.reshape(kernel, (*shape[: len(shape) - last_axes], -1))
         bounds = kernel_bounds(kernel, per_channel=not isinstance(layer, keras.layers.Dense))
         whole = ops.clip(ops.round(kernel / (bounds / 127)), -127, 127)
         used = ops.max(ops.abs(whole), axis=tuple(range(len(whole.shape) - 1))) > 0
         bias = as_double(layer.bias) if layer.use_bias else None
-        return cls(ops.reshape(whole, shape), ops.cast(used, "float32"), bounds, bias)
+        return cls(ops.reshape(whole, shape), ops.cast(used, "float32"), bounds, bias, last_axes)
 
     def folded(self, norm: keras.layers.BatchNormalization) -> "Kernel":
         """With the BatchNorm behind it, in inference."""
@@ -72,20 +74,16 @@ class Kernel:
             return None
         return ops.round(self.bias / (as_double(input_step) * as_double(self.step)))
 
-    def values(self, depthwise: bool):
-        """Kernel in float32, from which the converter gets the same integers and steps."""
-        shape = tuple(self.whole.shape)
-        whole = self.whole
-        if depthwise:
-            whole = ops.reshape(whole, (*shape[:2], shape[2] * shape[3]))
-        whole = whole * self.signs
+    def weights(self, input_step) -> list:
+        """Kernel and bias in float32, from which the converter gets the same integers."""
+        shape = self.whole.shape  # a depthwise kernel's is (h, w, c, m)
+        whole = ops.reshape(self.whole, (*shape[: len(shape) - self.last_axes], -1)) * self.signs
         exact = ops.where(ops.abs(whole) == 127, ops.sign(whole) * self.bounds, whole * self.step)
-        return ops.reshape(exact, shape)
-
-    def bias_values(self, input_step):
-        """Bias in float32, from which the converter gets the same integers."""
+        kernel = ops.reshape(exact, shape)
+        if self.bias is None:
+            return [kernel]
         steps = as_double(input_step) * as_double(self.step)
-        return ops.cast(self.whole_bias(input_step) * steps, "float32")
+        return [kernel, ops.cast(self.whole_bias(input_step) * steps, "float32")]
 
 
 def as_double(x):
