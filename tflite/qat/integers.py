@@ -85,12 +85,12 @@ class Terms:
         return _clipped(self.first.value + self.sign * self.second.value, self)
 
     def rounded(self, step):
-        """In whole steps of the result: XNNPACK multiplies by integers of 20 bits, and shifts.
+        """In whole steps of the result: XNNPACK multiplies by integers of 21 bits, and shifts.
 
         `xnn_init_qs8_add_minmax_scalar_params`, src/microparams-init.c of google/XNNPACK.
         """
         scales = [as_double(term.step / step) for term in (self.first, self.second)]
-        unit = 2.0 ** (19 - ops.floor(ops.log2(ops.maximum(*scales))))
+        unit = 2.0 ** (20 - ops.floor(ops.log2(ops.maximum(*scales))))
         first, second = (ops.round(scale * unit) for scale in scales)
         total = as_double(self.first.whole) * first
         total = total + as_double(self.second.whole) * (self.sign * second)
