@@ -89,7 +89,10 @@ random weights, BatchNorm's statistics half from pictures, converted, run in Lit
 {IMAGES} pictures beside the Keras model. SNR of the logits in dB; the bound of each recipe is in
 the first line, and 80 dB is a relative error of 1e-4. A file below its bound must name the cause
 in its report. Random weights are harder than trained ones: the classes differ by little. Seconds
-are those of the six conversions with their reports.
+are those of the six conversions with their reports, while the machine had other work.
+
+`static_int16x8` keeps what its int8 kernels keep: rounding the kernels alone, in Keras, costs as
+much (`tests/test_matrix.py`; SEResNet18 35.5 dB both ways).
 
 """
 
