@@ -1,11 +1,15 @@
 """Converts a member of every family with every recipe, and writes docs/matrix.md.
 
-python docs/generate_matrix.py [NETWORK ...]    (40 minutes on two cores; named rows alone)
+python docs/generate_matrix.py [NETWORK ...]
+
+Measures what the page lacks, each cell kept as soon as it is known, so that it goes on where it
+was broken off; named rows are measured anew.
 """
 
 import argparse
 import os
 import platform
+import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +20,7 @@ import keras
 import numpy as np
 
 from keras_se import applications
+from keras_se.files import write_whole
 from keras_se.tflite import RECIPES, Report, convert
 
 PAGE = Path(__file__).with_name("matrix.md")
@@ -83,7 +88,11 @@ Made by `docs/generate_matrix.py`, which `make test-matrix` checks: a network of
 random weights, BatchNorm's statistics half from pictures, converted, run in LiteRT on
 {IMAGES} pictures beside the Keras model. SNR of the logits in dB; the bound of each recipe is in
 the first line, and 80 dB is a relative error of 1e-4. A file below its bound must name the cause
-in its report. Random weights are harder than trained ones: the classes differ by little.
+in its report. Random weights are harder than trained ones: the classes differ by little. Seconds
+are those of the six conversions with their reports, while the machine had other work.
+
+`static_int16x8` keeps what its int8 kernels keep: rounding the kernels alone, in Keras, costs as
+much (`tests/test_matrix.py`; SEResNet18 35.5 dB both ways).
 
 """
 
@@ -121,51 +130,70 @@ def cell(recipe: str, report: Report) -> str:
     """The SNR, with the reason where it is below the bound."""
     snr = report.comparison.snr_db
     text = f"{snr:.0f}"
-    return text if snr >= MIN_SNR_DB[recipe] else f"{text} ({reasons(report)[0]})"
+    return text if snr >= MIN_SNR_DB[recipe] else f"{text} ({reasons(report)[0].split(':')[0]})"
 
 
-def page(rows: dict[str, str]) -> str:
-    """The whole page, in Markdown; `rows` by the network's name."""
+def page(rows: dict[str, list[str]]) -> str:
+    """The whole page, in Markdown; `rows` as from `rows_of`."""
     bounds = [f"{recipe} (>= {MIN_SNR_DB[recipe]})" for recipe in RECIPES]
-    head = [["network", "input", *bounds], ["---", *["---:"] * (len(bounds) + 1)]]
-    table = [*map(line, head), *(rows[name] for name in NETWORKS if name in rows)]
+    head = [["network", "input", *bounds, "seconds"], ["---", *["---:"] * (len(bounds) + 2)]]
+    table = [*head, *([name, *rows[name]] for name in NETWORKS if name in rows)]
     made = (
         f"\nTensorFlow {version('tensorflow')}, Keras {version('keras')}, "
         f"ai-edge-litert {version('ai-edge-litert')}; 2 shared {platform.machine()} cores, AMD "
         "EPYC; 2026-11-22.\n"
     )
-    missing = [name for name in NETWORKS if name not in rows]
+    missing = [name for name in NETWORKS if unmeasured(rows.get(name, []))]
     note = f"\nNot measured yet: {', '.join(missing)}.\n" if missing else ""
-    return INTRODUCTION + "\n".join(table) + "\n" + note + made
+    return INTRODUCTION + "\n".join(f"| {' | '.join(row)} |" for row in table) + "\n" + note + made
 
 
-def line(cells) -> str:
-    return f"| {' | '.join(cells)} |"
+def rows_of(text: str) -> dict[str, list[str]]:
+    """The cells that a page has, by the network's name: input, SNR by recipe, seconds."""
+    rows = (row.strip("| ").split(" | ") for row in text.splitlines() if row.startswith("| "))
+    width = len(RECIPES) + 3
+    return {name: cells for name, *cells in rows if name in NETWORKS and len(cells) + 1 == width}
 
 
-def rows_of(text: str) -> dict[str, str]:
-    """The rows that a page has, by the network's name."""
-    rows = (row for row in text.splitlines() if row.startswith("| "))
-    return {name: row for row in rows if (name := row.split(" | ")[0][2:]) in NETWORKS}
+def unmeasured(cells: list[str]) -> list[str]:
+    """The recipes whose cell is missing, or whose file was below its bound without a reason."""
+    values = dict(zip(RECIPES, cells[1:-1], strict=False))
+    return [recipe for recipe in RECIPES if values.get(recipe, "-") in ("-", "?")]
+
+
+def measure_row(network: Network, rows: dict[str, list[str]]) -> list[str]:
+    """Fill in what the network's row lacks, and keep each cell; returns the problems."""
+    cells = rows.setdefault(network.name, [str(network.size), *["-"] * len(RECIPES), "0"])
+    problems, model = [], network.build()
+    for recipe in unmeasured(cells):
+        start = time.perf_counter()
+        report = measure(network, recipe, model)
+        wrong = problem(recipe, report)
+        problems += [f"{network.name}, {wrong}"] if wrong else []
+        cells[1 + list(RECIPES).index(recipe)] = "?" if wrong else cell(recipe, report)
+        cells[-1] = str(round(float(cells[-1]) + time.perf_counter() - start))
+        write_whole(PAGE, page(rows).encode())
+    print(network.name, *cells, flush=True)
+    return problems
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("networks", nargs="*", help=f"of {list(NETWORKS)}; default: all")
+    parser.add_argument(
+        "networks", nargs="*", help=f"of {list(NETWORKS)}; default: what is missing"
+    )
     rows = rows_of(PAGE.read_text()) if PAGE.exists() else {}
+    asked = parser.parse_args().networks
+    unknown = [name for name in asked if name not in NETWORKS]
+    if unknown:
+        parser.error(f"Unknown network; expected some of {list(NETWORKS)}. Received: {unknown}")
+    for name in asked:
+        rows.pop(name, None)
     problems = []
-    for name in parser.parse_args().networks or NETWORKS:
-        network, cells = NETWORKS[name], []
-        model = network.build()
-        for recipe in RECIPES:
-            report = measure(network, recipe, model)
-            wrong = problem(recipe, report)
-            problems += [f"{name}, {wrong}"] if wrong else []
-            cells.append("?" if wrong else cell(recipe, report))
-        rows[name] = line([name, str(network.size), *cells])
-        print(rows[name], flush=True)
-        PAGE.write_text(page(rows))
-        keras.backend.clear_session()
+    for name, network in NETWORKS.items():
+        if unmeasured(rows.get(name, [])) and (name in asked or not asked):
+            problems += measure_row(network, rows)
+            keras.backend.clear_session()
     if problems:
         raise SystemExit("\n".join(problems))
 

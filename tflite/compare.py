@@ -12,6 +12,8 @@ from .flatfile import with_logits
 from .images import Images, as_labels, load_images
 from .lower import drop_final_activation, lower
 from .preprocess import Preprocess
+from .qat.model import QuantizedModel
+from .qat.quantize import is_quantized
 from .run import Runner, read_model
 
 
@@ -114,7 +116,9 @@ def compare(
     images = load_images(images, shape, raw_pixels=preprocess is not None)
     if labels is not None:
         images = Images(images.pixels, as_labels(labels, len(images)))
-    lowered = lower(model, preprocess, input_size=shape[:2])
+    lowered = model
+    if not is_quantized(model):
+        lowered = lower(model, preprocess, input_size=shape[:2])
     return compare_lowered(lowered, content, images, runs, num_threads)
 
 
@@ -147,21 +151,21 @@ class Outputs:
 
 
 def run_both(lowered: keras.Model, content: bytes, images: Images, num_threads: int = 1) -> Outputs:
-    """Run a lowered model and its file on checked images, one by one.
+    """Run a model, lowered or from `quantize_aware`, and its file on checked images, one by one.
 
     Raises:
         ValueError: for a file with another output than the model's.
     """
-    expected, got = tuple(lowered.outputs[0].shape), Runner(content).outputs[0].shape
+    expected, got = lowered.outputs[0].shape[1:], Runner(content).outputs[0].shape[1:]
     if expected != got:
         raise ValueError(
             f"The file is not of this model: its output is {got}, the model's is {expected}"
         )
     # Both return their output and then, where they end in a softmax or sigmoid, the logits.
     logits_model = drop_final_activation(lowered)
-    probe_model = lowered
-    if logits_model is not None:
-        probe_model = keras.Model(lowered.inputs[0], [lowered.output, logits_model.output])
+    values = [] if logits_model is None else [logits_model.output]
+    kind = QuantizedModel if is_quantized(lowered) else keras.Model
+    probe_model = kind(lowered.inputs[0], [lowered.output, *values])
     keras_outputs, keras_latency_ms = _run_keras(probe_model, images.pixels)
     file, file_values = run_file(content, images, logits_model is not None, num_threads)
     return Outputs(

@@ -133,6 +133,7 @@ def convert(
     lowered = deployed(model) if quantized else lower(model, preprocess, input_size=shape[:2])
     job = _Job(
         name=model.name,
+        reference=model if quantized else lowered,
         lowered=lowered,
         final=(drop_final_activation(lowered) or lowered) if logits else lowered,
         images=images,
@@ -157,6 +158,7 @@ class _Job:
     """A lowered model and checked images, to be converted by one recipe or by several."""
 
     name: str
+    reference: keras.Model  # what the file is compared with
     lowered: keras.Model
     final: keras.Model  # `lowered`, or without its softmax
     images: Images
@@ -180,7 +182,7 @@ class _Job:
         except ValueError as error:
             raise RuntimeError(f"The converted file does not run: {error}") from error
         check_file(inspection, recipe, io, self.raw_pixels)
-        comparison = compare_lowered(self.lowered, content, self.images)
+        comparison = compare_lowered(self.reference, content, self.images)
         gates: tuple[Gate, ...] = ()
         if recipe.activations == "int8" and calibrated:
             gates = measure_gates(calibrated, self.images)

@@ -77,6 +77,8 @@ def lower(
     >>> [type(layer).__name__ for layer in lower(model).layers]
     ['InputLayer', 'Flatten', 'Dense']
     """
+    from .qat.model import QuantizedModel  # here, because it is lowered before it is quantised
+
     shape = image_shape(model, input_size)
     inputs = keras.Input(batch_shape=(batch_size, *shape), dtype="float32", name="image")
     x = inputs
@@ -85,7 +87,8 @@ def lower(
         x = add_preprocess(inputs, preprocess)
     rebuild = _Rebuild()
     outputs = keras.tree.flatten(rebuild.model(model, x, prefix=""))
-    lowered = keras.Model(inputs, outputs[0], name=model.name)
+    kind = QuantizedModel if isinstance(model, QuantizedModel) else keras.Model
+    lowered = kind(inputs, outputs[0], name=model.name)
     check_equal(model, lowered, preprocess, _HALF_TOLERANCE if rebuild.half else TOLERANCE)
     return (drop_final_activation(lowered) or lowered) if logits else lowered
 

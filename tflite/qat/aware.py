@@ -26,6 +26,11 @@ def quantize_aware(
     of the last one) and fit it for a few epochs; save and load it; then `convert` makes a file
     of integers alone from it, without calibration, and `strip` gives the plain model back.
 
+    In training it rounds floats. At inference (`predict`, `evaluate`) on TensorFlow it computes
+    the file's integers, as XNNPACK's kernels do, however deep it is; a sum of floats would fall
+    to the other side of a border between two steps now and then, and the layers behind would
+    magnify that.
+
     BatchNorm behind a convolution stays an ordinary layer: batch statistics in training,
     folded at conversion without a change, because every output channel of a kernel has a
     scale of its own. Freeze it with `keras_se.training.FreezeBatchNorm` if batches are small.

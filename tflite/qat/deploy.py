@@ -1,15 +1,26 @@
 """The form of a quantised model that TensorFlow's converter takes."""
 
+from collections import Counter
+
 import keras
 import numpy as np
 
 from .graph import Node, copy_of, rebuild, trace
-from .layers import DeployedConv2D, FakeQuant, QuantizedConv2D
+from .integers import output_step
+from .kernel import Kernel
+from .layers import (
+    DeployedConv2D,
+    FakeQuant,
+    QuantizedConv2D,
+    QuantizedDense,
+    QuantizedDepthwiseConv2D,
+)
 from .quantize import check_quantized
 
 _ZERO = 1e-6
 # XNNPACK adds two int8 tensors when their scales are at least 1/1024 of the sum's.
 _SMALLEST_SUMMAND = 1 / 512
+_QUANTIZED = (DeployedConv2D, QuantizedDense, QuantizedDepthwiseConv2D)
 
 
 def deployed(model: keras.Model) -> keras.Model:
@@ -32,26 +43,39 @@ def deployed(model: keras.Model) -> keras.Model:
         )
     kinds = {QuantizedConv2D: DeployedConv2D}
     copy = rebuild(model, lambda op: copy_of(op, kinds.get(type(op))), batch_size=1)
-    _mend_norms(copy)
     _mend_ranges(copy)
-    return copy
+    return _fold(copy)
 
 
-def _mend_norms(model: keras.Model) -> None:
-    """Move a gamma of zero from BatchNorm into the kernel: folded, it would be a scale of zero."""
-    for node in trace(model):
-        if not node.is_a(keras.layers.BatchNormalization) or not node.operation.scale:
-            continue
-        norm, convolution = node.operation, node.inputs[0].operation
-        zero = np.abs(norm.gamma) < _ZERO
-        if not zero.any():
-            continue
-        norm.gamma.assign(np.where(zero, 1, norm.gamma))
-        norm.moving_mean.assign(np.where(zero, 0, norm.moving_mean))
-        kernel, *bias = (np.asarray(w) for w in convolution.weights)
-        # A depthwise kernel is (h, w, c, m), and its outputs are ordered (c, m).
-        dead = zero.reshape(kernel.shape[2:]) if kernel[0, 0].size == zero.size else zero
-        convolution.set_weights([np.where(dead, 0, kernel), *(np.where(zero, 0, b) for b in bias)])
+def _fold(model: keras.Model) -> keras.Model:
+    """Fold BatchNorm into kernels, and round kernels and biases as the file will have them.
+
+    The converter would do both in floats of its own, and round what lies on the border of two
+    steps to the other side.
+    """
+    nodes = trace(model)
+    calls = Counter(id(node.operation) for node in nodes)
+    norms, weights = set(), {}
+    for node in nodes:
+        source = _range_before(node.inputs[0]) if node.inputs else None
+        if not node.is_a(*_QUANTIZED) or source is None or calls[id(node.operation)] > 1:
+            continue  # the converter folds a shared kernel for each of its calls
+        kernel, user = Kernel.of(node.operation), node.sole_user()
+        if user is not None and user.is_a(keras.layers.BatchNormalization):
+            kernel = kernel.folded(user.operation)
+            norms.add(id(user.operation))
+        weights[node.operation.name] = kernel.weights(output_step(source)[0])
+
+    def replace(operation):
+        if id(operation) in norms:
+            return None
+        changes = {"use_bias": True} if len(weights.get(operation.name, ())) == 2 else {}
+        return copy_of(operation, **changes)
+
+    folded = rebuild(model, replace, batch_size=1)
+    for name, values in weights.items():
+        folded.get_layer(name).set_weights(values)
+    return folded
 
 
 def _mend_ranges(model: keras.Model) -> None:

@@ -13,7 +13,7 @@ from ...lowering import add_layer
 _NARROWEST = 1e-6
 # A channel this much smaller than the largest one counts as zeros (a padded shortcut has
 # some) and gets the largest one's range: its own would overflow the 32 bits of its bias.
-_SMALLEST_CHANNEL = 1e-5
+SMALLEST_CHANNEL = 1e-5
 
 
 def fake_quantize_kernel(kernel, per_channel: bool):
@@ -23,15 +23,35 @@ def fake_quantize_kernel(kernel, per_channel: bool):
         kernel: (..., channels).
         per_channel: whether every channel of the last axis has its own m.
     """
+    bound = kernel_bounds(kernel, per_channel)
+    return keras.quantizers.fake_quant_with_min_max_vars(
+        kernel, -bound, bound, num_bits=8, narrow_range=True, axis=-1 if per_channel else None
+    )
+
+
+def kernel_bounds(kernel, per_channel: bool):
+    """What 127 means in an int8 kernel (..., channels): of each channel, or of all."""
     magnitude = ops.abs(ops.stop_gradient(kernel))
     bound = largest = ops.max(magnitude)
     if per_channel:
         bound = ops.max(magnitude, axis=tuple(range(len(kernel.shape) - 1)))
-        bound = ops.where(bound > _SMALLEST_CHANNEL * largest, bound, largest)
-    bound = ops.where(bound > 0, bound, 1.0)
-    return keras.quantizers.fake_quant_with_min_max_vars(
-        kernel, -bound, bound, num_bits=8, narrow_range=True, axis=-1 if per_channel else None
-    )
+        bound = ops.where(bound > SMALLEST_CHANNEL * largest, bound, largest)
+    return ops.where(bound > 0, bound, 1.0)
+
+
+def sums_of(layer, inputs, kernel):
+    """What a quantised layer sums up with an int8 kernel, without its bias."""
+    if isinstance(layer, keras.layers.Dense):
+        return ops.matmul(inputs, kernel)
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return ops.depthwise_conv(
+            inputs,
+            kernel,
+            strides=layer.strides,
+            padding=layer.padding,
+            dilation_rate=layer.dilation_rate,
+        )
+    return layer.plain_convolution(inputs, kernel)
 
 
 @keras.saving.register_keras_serializable("keras_se")
@@ -151,7 +171,11 @@ class QuantizedConv2D(GroupedConv2D):
     """
 
     def convolution_op(self, inputs, kernel):
-        return super().convolution_op(inputs, fake_quantize_kernel(kernel, per_channel=True))
+        return self.plain_convolution(inputs, fake_quantize_kernel(kernel, per_channel=True))
+
+    def plain_convolution(self, inputs, kernel):
+        """With a kernel that is rounded already."""
+        return super().convolution_op(inputs, kernel)
 
     def lower(self, inputs, name):
         """One convolution, as the converter wants it."""
@@ -164,7 +188,11 @@ class DeployedConv2D(keras.layers.Conv2D):
     """`QuantizedConv2D` for conversion: grouped natively, which converts to one operator."""
 
     def convolution_op(self, inputs, kernel):
-        return super().convolution_op(inputs, fake_quantize_kernel(kernel, per_channel=True))
+        return self.plain_convolution(inputs, fake_quantize_kernel(kernel, per_channel=True))
+
+    def plain_convolution(self, inputs, kernel):
+        """With a kernel that is rounded already."""
+        return super().convolution_op(inputs, kernel)
 
 
 @keras.saving.register_keras_serializable("keras_se")
@@ -174,13 +202,8 @@ class QuantizedDepthwiseConv2D(keras.layers.DepthwiseConv2D):
     def call(self, inputs):
         shape = self.kernel.shape  # (h, w, c, m)
         kernel = ops.reshape(self.kernel, (*shape[:2], shape[2] * shape[3]))
-        outputs = ops.depthwise_conv(
-            inputs,
-            ops.reshape(fake_quantize_kernel(kernel, per_channel=True), shape),
-            strides=self.strides,
-            padding=self.padding,
-            dilation_rate=self.dilation_rate,
-        )
+        rounded = ops.reshape(fake_quantize_kernel(kernel, per_channel=True), shape)
+        outputs = sums_of(self, inputs, rounded)
         return outputs + self.bias if self.use_bias else outputs
 
 
@@ -192,5 +215,5 @@ class QuantizedDense(keras.layers.Dense):
     """
 
     def call(self, inputs, training=None):
-        outputs = ops.matmul(inputs, fake_quantize_kernel(self.kernel, per_channel=False))
+        outputs = sums_of(self, inputs, fake_quantize_kernel(self.kernel, per_channel=False))
         return outputs + self.bias if self.use_bias else outputs

@@ -152,15 +152,15 @@ def _is_rounded(node: Node) -> bool:
         return False
     user = node.sole_user()
     if user is None:
-        return bool(node.users) or _activation_name(node) not in ("softmax", "sigmoid")
+        return bool(node.users) or activation_name(node.operation) not in ("softmax", "sigmoid")
     if node.is_a(*_CONVOLUTIONS) and user.is_a(layers.BatchNormalization):
         return False
-    return not (node.is_a(*_BEFORE_RELU) and _activation_name(user) == "relu")
+    return not (node.is_a(*_BEFORE_RELU) and activation_name(user.operation) == "relu")
 
 
 def _fixed_bounds(node: Node) -> tuple[float, float] | None:
     """Ranges that the int8 kernels of some functions fix."""
-    name = _activation_name(node)
+    name = activation_name(node.operation)
     if name in ("sigmoid", "softmax"):
         return 0.0, 255 / 256
     if name == "tanh":
@@ -169,10 +169,11 @@ def _fixed_bounds(node: Node) -> tuple[float, float] | None:
     return None if clip is None else (0.0, clip)
 
 
-def _activation_name(node: Node) -> str | None:
-    if node.is_a(layers.Activation):
-        return node.operation.activation.__name__
-    return {layers.ReLU: "relu", layers.Softmax: "softmax"}.get(type(node.operation))
+def activation_name(operation) -> str | None:
+    """Of an activation layer; None for other operations."""
+    if isinstance(operation, layers.Activation):
+        return operation.activation.__name__
+    return {layers.ReLU: "relu", layers.Softmax: "softmax"}.get(type(operation))
 
 
 def _name(node: Node) -> str:

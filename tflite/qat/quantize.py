@@ -14,6 +14,7 @@ from .layers import (
     QuantizedDense,
     QuantizedDepthwiseConv2D,
 )
+from .model import QuantizedModel
 from .placement import check_supported, clipped_at, place_ranges
 
 _QUANTIZED = {
@@ -155,7 +156,7 @@ def _with_fake_quant(plain: keras.Model, raw_pixels: bool) -> keras.Model:
     tensor = plain.inputs[0]
     inputs = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
     outputs = plain._run_through_graph(rounded(nodes[0], inputs), call_fn=call)
-    return keras.Model(inputs, keras.tree.flatten(outputs)[0], name=plain.name)
+    return QuantizedModel(inputs, keras.tree.flatten(outputs)[0], name=plain.name)
 
 
 def _fake_quant(group) -> FakeQuant:

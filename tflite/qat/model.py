@@ -1,0 +1,27 @@
+"""The quantised model: fake quantisation in training, the file's integers at inference."""
+
+import keras
+
+from . import integers
+from .layers import FakeQuant
+
+
+@keras.saving.register_keras_serializable("keras_se")
+class QuantizedModel(keras.Model):
+    """A functional model from `quantize_aware`; built as `keras.Model(inputs, outputs)`.
+
+    In training its layers round floats. At inference on TensorFlow (`predict`, `evaluate`,
+    validation) they compute the int8 file's own sums of integers, rounded where XNNPACK rounds
+    them, so that what is evaluated is what a phone computes. Other backends round floats there
+    too.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        tensorflow = keras.backend.backend() == "tensorflow"  # the others have no float64
+        if training or not tensorflow or any(layer.observing for layer in self._ranges()):
+            return super().call(inputs, training=training, mask=mask)
+        outputs = self._run_through_graph(self._standardize_inputs(inputs), call_fn=integers.run)
+        return keras.tree.map_structure(integers.value, outputs)
+
+    def _ranges(self):
+        return (layer for layer in self.layers if isinstance(layer, FakeQuant))
