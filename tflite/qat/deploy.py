@@ -70,7 +70,7 @@ def _fold(model: keras.Model) -> keras.Model:
         if id(operation) in norms:
             return None
         changes = {"use_bias": True} if len(weights.get(operation.name, ())) == 2 else {}
-        return copy_of(operation, **changes)
+        return copy_of(operation, None, **changes)
 
     folded = rebuild(model, replace, batch_size=1)
     for name, values in weights.items():

@@ -152,7 +152,8 @@ def run(operation, *args, **kwargs):
         a, b = x
         return Sums(a.whole * b.whole, (a.step, b.step))
     if type(operation) in _SIGNS and all(isinstance(v, Stored) for v in x):
-        return Terms(*x, _SIGNS[type(operation)])
+        first, second = x
+        return Terms(first, second, _SIGNS[type(operation)])
     source = keras.tree.flatten(x)[0]
     if isinstance(operation, (*SAME_SCALE, *SAME_SCALE_MANY)) and isinstance(source, Stored):
         whole = operation(*keras.tree.map_structure(lambda stored: stored.whole, args), **kwargs)
