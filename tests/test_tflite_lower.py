@@ -87,6 +87,19 @@ def test_a_layer_with_a_wrong_lowering_is_refused():
         lower(small_model(activation=None, extra=[Wrong()]))
 
 
+@pytest.mark.parametrize("layer, lowers", [(Doubled(), True), (Wrong(), False)])
+def test_scores_are_compared_before_the_softmax(layer, lowers):
+    """With logits of some thousands it hides a wrong layer, and magnifies rounding."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Dense(10, kernel_initializer="glorot_uniform")(layers.Flatten()(layer(inputs)))
+    model = keras.Model(inputs, layers.Softmax()(layers.Rescaling(1e4)(x)))
+    if lowers:
+        lower(model, Pixels())
+        return
+    with pytest.raises(RuntimeError, match=r"Lowering .* changed its output"):
+        lower(model)
+
+
 @pytest.mark.parametrize(("steepness", "lowers"), [(10, True), (1000, False)])
 def test_a_model_that_magnifies_rounding_is_measured_by_it(steepness, lowers):
     """The normalisation rounds otherwise as a convolution, and the sine magnifies that."""

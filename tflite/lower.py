@@ -168,9 +168,10 @@ def drop_final_activation(lowered: keras.Model) -> keras.Model | None:
     The activation may be a layer, a `keras.ops` node or the `activation=` of the last
     Dense or convolution layer. The weights of all other layers are shared.
     """
-    last = lowered.operations[-1]  # sorted from input to output, and there is one output
+    last, call, _ = lowered.outputs[0]._keras_history
+    source = last._inbound_nodes[call].input_tensors[0]
     if type(last).__name__ in ("Softmax", "Sigmoid"):  # the classes behind keras.ops are private
-        return keras.Model(lowered.inputs[0], last.input, name=lowered.name)
+        return keras.Model(lowered.inputs[0], source, name=lowered.name)
     layers_with_activation = (
         keras.layers.Activation,
         keras.layers.Conv2D,
@@ -182,12 +183,17 @@ def drop_final_activation(lowered: keras.Model) -> keras.Model | None:
         return None
     name = f"{last.name}_logits"  # another one, so that both fit into one model
     copy = type(last).from_config(last.get_config() | {"activation": None, "name": name})
-    outputs = add_layer(copy, last.input, last.get_weights())
+    outputs = add_layer(copy, source, last.get_weights())
     return keras.Model(lowered.inputs[0], outputs, name=lowered.name)
 
 
 def check_equal(model, lowered, preprocess, tolerance: float) -> None:
-    """Run both on noise; `lowered` must reproduce `model`."""
+    """Run both on noise; `lowered` must reproduce `model`.
+
+    Scores are compared as logits: a softmax hides differences, or magnifies them.
+    """
+    name, layers = model.name, model.layers
+    model, lowered = _without_softmax(model, lowered)
     random = np.random.default_rng(0)
     shape = (1, *lowered.inputs[0].shape[1:])
     if preprocess is None:
@@ -207,12 +213,23 @@ def check_equal(model, lowered, preprocess, tolerance: float) -> None:
         tolerance = max(tolerance, min(itself, _LARGEST_TOLERANCE))
     if not error <= tolerance * magnitude:  # also when the error is NaN
         raise RuntimeError(
-            f"Lowering {model.name!r} changed its output by {error:.3g}, with the largest output "
+            f"Lowering {name!r} changed its output by {error:.3g}, with the largest output "
             f"being {magnitude:.3g} (allowed: {tolerance:g} of it). A layer whose `call` depends "
             "on more than its config and its weights, or is random at inference, cannot be "
             f"rebuilt; or preprocess differs from its own mean and std. Layers: "
-            f"{sorted({type(layer).__name__ for layer in model.layers})}"
+            f"{sorted({type(layer).__name__ for layer in layers})}"
         )
+
+
+def _without_softmax(*models):
+    """All of them without their final activation, or none."""
+    from .qat.model import QuantizedModel
+
+    plain = all(isinstance(m, keras.Function) for m in models)
+    if not plain or any(isinstance(m, QuantizedModel) for m in models):
+        return models
+    bare = [drop_final_activation(model) for model in models]
+    return models if None in bare else bare
 
 
 def _rounding_error(model, image, reference) -> float:
