@@ -23,6 +23,7 @@ from ..qat.canonical import canonical
 from ..qat.graph import Node, trace
 from ..qat.placement import check_supported
 from ..qat.quantize import is_quantized
+from ..run import Runner
 from ..source import image_shape
 
 
@@ -157,4 +158,12 @@ def _read_result(folder: Path, plain: keras.Model) -> Tuned:
             layer.set_weights([tuned[f"{layer.name}/{index}"] for index in range(count)])
     history = json.loads((folder / "result.json").read_text())["history"]
     file = folder / "model.tflite"
-    return Tuned(plain, history, file.read_bytes() if file.exists() else None)
+    content = file.read_bytes() if file.exists() else None
+    if content is not None:
+        try:
+            Runner(content)
+        except ValueError as error:
+            raise RuntimeError(
+                f"The file that TFMOT's network became does not run: {error}"
+            ) from error
+    return Tuned(plain, history, content)

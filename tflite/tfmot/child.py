@@ -54,6 +54,7 @@ class OutputOnly(quantization.QuantizeConfig):
 
 
 CALIBRATION = 128  # pictures
+SMALLEST = 1e-3  # range of an activation
 _OUTPUT_ONLY = ("Multiply", "Subtract", "Maximum", "Minimum", "GlobalMaxPooling1D")
 
 
@@ -131,6 +132,16 @@ def fix_input(model):
     for weight in model.layers[1].weights:
         if weight.name.split(":")[0].endswith(("_min", "_max")):
             weight.assign(0.0 if "_min" in weight.name else 255.0)
+
+
+def widen(model):
+    """Give dead layers a range: with steps of 1e-9 no kernel runs, and the next bias overflows."""
+    for layer in model.layers:
+        ends = {w.name.split(":")[0]: w for w in layer.weights}
+        for name, low in ends.items():
+            high = ends.get(f"{name.removesuffix('_min')}_max")
+            if name.endswith("_min") and "kernel" not in name and high is not None:
+                high.assign(tf.maximum(high, low + SMALLEST))
 
 
 def tunable(layer, smallest=0):
@@ -232,6 +243,7 @@ def main(folder):
     if method == "quantize":
         if options["raw_pixels"]:
             fix_input(tuned)  # training moved it a little
+        widen(tuned)
         converter = tf.lite.TFLiteConverter.from_keras_model(fixed_batch(tuned, images.shape[1:]))
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = tf.uint8
