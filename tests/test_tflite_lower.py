@@ -108,7 +108,7 @@ def test_a_model_that_magnifies_rounding_is_measured_by_it(steepness, lowers):
     if lowers:
         lower(model, Pixels())
         return
-    with pytest.raises(RuntimeError, match=r"allowed: 0\.001 of it"):
+    with pytest.raises(RuntimeError, match="nothing can be compared"):
         lower(model, Pixels())
 
 

@@ -209,8 +209,14 @@ def check_equal(model, lowered, preprocess, tolerance: float) -> None:
         )
     error, magnitude = np.abs(reference - result).max(), np.abs(reference).max()
     if error > tolerance * magnitude:
-        itself = _ROUNDINGS * _rounding_error(model, expected, reference) / magnitude
-        tolerance = max(tolerance, min(itself, _LARGEST_TOLERANCE))
+        rounding = _rounding_error(model, expected, reference) / magnitude
+        tolerance = max(tolerance, min(_ROUNDINGS * rounding, _LARGEST_TOLERANCE))
+        if not error <= tolerance * magnitude and rounding > _LARGEST_TOLERANCE:
+            raise RuntimeError(
+                f"Lowering {name!r} changed its output by {error:.3g}, and the last bit of its "
+                f"input changes it by {rounding:.1%} of {magnitude:.3g}: nothing can be compared. "
+                "So behave deep networks that were never trained."
+            )
     if not error <= tolerance * magnitude:  # also when the error is NaN
         raise RuntimeError(
             f"Lowering {name!r} changed its output by {error:.3g}, with the largest output "
