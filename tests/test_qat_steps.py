@@ -10,13 +10,15 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_se.applications import ResNetCIFAR
 from keras_se.layers import GATES, ResidualTail, SelectiveKernelConv2D, SqueezeExcite
 from keras_se.tflite import Runner, convert, flatfile, quantize_aware
 from keras_se.tflite.qat import integers
 from keras_se.tflite.qat.graph import trace
-from keras_se.tflite.qat.layers import FakeQuant
+from keras_se.tflite.qat.kernel import Kernel
+from keras_se.tflite.qat.layers import FakeQuant, QuantizedConv2D
 
 layers = keras.layers
 NO_INT8_FORM = {"gc"}  # a softmax over the pixels and a LayerNorm
@@ -111,6 +113,23 @@ def test_our_layers():
     x = ResidualTail(gate=SqueezeExcite(ratio=4))([residual, x])
     outputs = layers.Dense(5)(layers.GlobalAveragePooling2D()(x))
     check(keras.Model(inputs, outputs), 12)
+
+
+def test_weights_between_two_steps_are_rounded_alike_when_compiled():
+    layer = QuantizedConv2D(256, 1)
+    layer.build((None, 1, 1, 127))
+    largest = np.random.default_rng(0).uniform(0.1, 1, 256).astype("float32")
+    between = (np.arange(127, dtype="float32") + 0.5)[:, None] * largest / 127
+    between[-1] = largest
+    layer.kernel.assign(between[None, None])
+
+    def whole():
+        return Kernel.of(layer).whole
+
+    expected = np.asarray(whole())
+    for jit_compile in (False, True):
+        compiled = tf.function(whole, jit_compile=jit_compile)
+        np.testing.assert_array_equal(compiled(), expected)
 
 
 @pytest.mark.slow

@@ -40,7 +40,9 @@ class Kernel:
         last_axes = 2 if isinstance(layer, keras.layers.DepthwiseConv2D) else 1
         kernel = ops.reshape(kernel, (*shape[: len(shape) - last_axes], -1))
         bounds = kernel_bounds(kernel, per_channel=not isinstance(layer, keras.layers.Dense))
-        whole = ops.clip(ops.round(kernel / (bounds / 127)), -127, 127)
+        # Not kernel / (bounds / 127): TensorFlow's graph optimiser divides by a constant through
+        # its reciprocal, and a weight on the border of two steps falls to the other side.
+        whole = ops.clip(ops.round(kernel * 127 / bounds), -127, 127)
         used = ops.max(ops.abs(whole), axis=tuple(range(len(whole.shape) - 1))) > 0
         bias = as_double(layer.bias) if layer.use_bias else None
         return cls(ops.reshape(whole, shape), ops.cast(used, "float32"), bounds, bias, last_axes)
