@@ -10,7 +10,8 @@ import numpy as np
 
 from .flatfile import with_logits
 from .images import Images, as_labels, load_images
-from .lower import drop_final_activation, lower
+from .logits import drop_final_activation
+from .lower import lower
 from .preprocess import Preprocess
 from .qat.model import QuantizedModel
 from .qat.quantize import is_quantized

@@ -14,7 +14,8 @@ from .gates import Gate, measure_gates
 from .images import Images, load_images
 from .inspect import inspect
 from .layerwise import LayerError, layer_errors, spread_loss, worst_layers
-from .lower import drop_final_activation, lower
+from .logits import drop_final_activation
+from .lower import lower
 from .metadata import add_metadata
 from .passes import Lowering, apply_passes
 from .preprocess import Preprocess

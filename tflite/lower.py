@@ -7,6 +7,8 @@ import keras
 import numpy as np
 
 from ..lowering import Lowerable, add_layer
+from .equality import TOLERANCE, check_equal
+from .logits import drop_final_activation
 from .preprocess import Preprocess, add_preprocess, check_preprocess
 from .source import image_shape, subclassed_message
 
@@ -27,13 +29,8 @@ _VANISHING = (
     keras.layers.SpatialDropout2D,
 )
 
-TOLERANCE = 1e-5
 # The original computes in 11 (float16) or 8 (bfloat16) bits; the lowered model does not.
 _HALF_TOLERANCE = 5e-2
-# A network may magnify the rounding of its input further than `TOLERANCE` allows (a BatchNorm
-# of a small variance does). It then reproduces itself no better, and is measured by that.
-_ROUNDINGS = 4
-_LARGEST_TOLERANCE = 1e-3
 
 
 def lower(
@@ -47,7 +44,7 @@ def lower(
 
     Layers with a `lower` method (`keras_se.lowering.Lowerable`) lower themselves, nested
     models are inlined, and what is an identity at inference (dropout, augmentation)
-    vanishes. The result is run beside the original on noise before it is returned.
+    vanishes. The result is run beside the original on an image of patches before it is returned.
 
     Args:
         model: functional or Sequential Keras 3 model with one image input (b, h, w, c) and
@@ -160,92 +157,3 @@ def _lower_normalization(layer, inputs, name: str):
         name=name,
     )
     return add_layer(copy, inputs)
-
-
-def drop_final_activation(lowered: keras.Model) -> keras.Model | None:
-    """A lowered model without its final softmax or sigmoid; None when it has none.
-
-    The activation may be a layer, a `keras.ops` node or the `activation=` of the last
-    Dense or convolution layer. The weights of all other layers are shared.
-    """
-    last, call, _ = lowered.outputs[0]._keras_history
-    source = last._inbound_nodes[call].input_tensors[0]
-    if type(last).__name__ in ("Softmax", "Sigmoid"):  # the classes behind keras.ops are private
-        return keras.Model(lowered.inputs[0], source, name=lowered.name)
-    layers_with_activation = (
-        keras.layers.Activation,
-        keras.layers.Conv2D,
-        keras.layers.Dense,
-    )
-    if not isinstance(last, layers_with_activation):
-        return None
-    if last.activation not in (keras.activations.softmax, keras.activations.sigmoid):
-        return None
-    name = f"{last.name}_logits"  # another one, so that both fit into one model
-    copy = type(last).from_config(last.get_config() | {"activation": None, "name": name})
-    outputs = add_layer(copy, source, last.get_weights())
-    return keras.Model(lowered.inputs[0], outputs, name=lowered.name)
-
-
-def check_equal(model, lowered, preprocess, tolerance: float) -> None:
-    """Run both on noise; `lowered` must reproduce `model`.
-
-    Scores are compared as logits: a softmax hides differences, or magnifies them.
-    """
-    name, layers = model.name, model.layers
-    model, lowered = _without_softmax(model, lowered)
-    random = np.random.default_rng(0)
-    shape = (1, *lowered.inputs[0].shape[1:])
-    if preprocess is None:
-        noise = expected = random.normal(size=shape).astype("float32")
-    else:
-        noise = random.integers(0, 256, shape).astype("float32")
-        expected = np.asarray(preprocess(noise), "float32")
-    reference = _run(model, expected)
-    result = _run(lowered, noise)
-    if reference.shape != result.shape:
-        raise RuntimeError(
-            f"Lowering changed the output's shape from {reference.shape} to {result.shape}"
-        )
-    error, magnitude = np.abs(reference - result).max(), np.abs(reference).max()
-    if error > tolerance * magnitude:
-        rounding = _rounding_error(model, expected, reference) / magnitude
-        tolerance = max(tolerance, min(_ROUNDINGS * rounding, _LARGEST_TOLERANCE))
-        if not error <= tolerance * magnitude and rounding > _LARGEST_TOLERANCE:
-            raise RuntimeError(
-                f"Lowering {name!r} changed its output by {error:.3g}, and the last bit of its "
-                f"input changes it by {rounding:.1%} of {magnitude:.3g}: nothing can be compared. "
-                "So behave deep networks that were never trained."
-            )
-    if not error <= tolerance * magnitude:  # also when the error is NaN
-        raise RuntimeError(
-            f"Lowering {name!r} changed its output by {error:.3g}, with the largest output "
-            f"being {magnitude:.3g} (allowed: {tolerance:g} of it). A layer whose `call` depends "
-            "on more than its config and its weights, or is random at inference, cannot be "
-            f"rebuilt; or preprocess differs from its own mean and std. Layers: "
-            f"{sorted({type(layer).__name__ for layer in layers})}"
-        )
-
-
-def _without_softmax(*models):
-    """All of them without their final activation, or none."""
-    from .qat.model import QuantizedModel
-
-    plain = all(isinstance(m, keras.Function) for m in models)
-    if not plain or any(isinstance(m, QuantizedModel) for m in models):
-        return models
-    bare = [drop_final_activation(model) for model in models]
-    return models if None in bare else bare
-
-
-def _rounding_error(model, image, reference) -> float:
-    """The largest change of the output when the last bit of every input value changes."""
-    up_or_down = np.random.default_rng(0).choice([-np.inf, np.inf], image.shape)
-    return np.abs(reference - _run(model, np.nextafter(image, up_or_down, dtype="float32"))).max()
-
-
-def _run(model, image) -> np.ndarray:
-    """The output for one image, whatever batch size the model was built with."""
-    batch = model.inputs[0].shape[0] or 1
-    outputs = model(np.repeat(image, batch, axis=0), training=False)
-    return keras.ops.convert_to_numpy(keras.tree.flatten(outputs)[0])[:1].astype("float64")
