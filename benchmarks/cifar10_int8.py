@@ -1,6 +1,7 @@
-"""Int8, pruning and clustering of a trained SE-ResNet-20 on CIFAR-10.
+"""Int8, pruning and clustering of a trained network on CIFAR-10.
 
     python benchmarks/cifar10_int8.py CHECKPOINT TRAIN TEST [--epochs 2] [--pictures N]
+    python benchmarks/cifar10_int8.py CHECKPOINT TRAIN TEST --files float int8 float-tuned qat
 
 CHECKPOINT is a .keras file, TRAIN and TEST are folders with one folder of pictures per class.
 `--smoke` runs everything on random pictures and an untrained network of depth 8: a few
@@ -13,6 +14,8 @@ with other work.
 import argparse
 import json
 import os
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -50,29 +53,72 @@ def measure(content: bytes, test: Images) -> dict:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def files(model, train: Images, epochs: int):
-    """Yield the name and bytes of each variant."""
-    preprocess = model.preprocess
-    some = train.pixels[:: max(1, len(train) // CALIBRATION)][:CALIBRATION]
-    tuning = Tuning(train.pixels, train.labels, epochs=epochs, batch_size=128)
+@dataclass
+class Case:
+    """A trained network, the pictures that tune it, and for how many epochs."""
 
-    def converted(network, recipe="static_int8", **options):
-        return convert(network, recipe, some, **options).model
+    model: keras.Model
+    train: Images
+    epochs: int
 
-    yield "float", converted(model, "float32", preprocess=preprocess)
-    yield "int8 after training", converted(model, preprocess=preprocess)
-    tuned = keras.models.clone_model(model)
-    tuned.set_weights(model.get_weights())
-    tune(tuned, preprocess(train.pixels), train.labels, epochs)
-    yield "float, tuned as long", converted(tuned, "float32", preprocess=preprocess)
-    yield "int8 after that", converted(tuned, preprocess=preprocess)
-    native = quantize_aware(model, preprocess, some)
-    tune(native, train.pixels, train.labels, epochs)
-    yield "int8 QAT, Keras", converted(native)
-    tfmot = quantize_aware(model, preprocess, engine="tfmot", tuning=tuning)
-    yield "int8 QAT, TFMOT", tfmot.tflite
-    yield "pruned 50 %, int8", converted(prune(model, tuning, 0.5, preprocess=preprocess).model)
-    yield "16 clusters, int8", converted(cluster(model, tuning, 16, preprocess=preprocess).model)
+    def __post_init__(self):
+        self.some = self.train.pixels[:: max(1, len(self.train) // CALIBRATION)][:CALIBRATION]
+        self.preprocess = self.model.preprocess
+        pixels = augmented(self.train.pixels)
+        self.tuning = Tuning(pixels, self.train.labels, epochs=self.epochs, batch_size=128)
+
+    def file(self, network, recipe="static_int8", **options) -> bytes:
+        return convert(network, recipe, self.some, **options).model
+
+    def plain(self, network, recipe="static_int8") -> bytes:
+        return self.file(network, recipe, preprocess=self.preprocess)
+
+    @cached_property
+    def tuned(self) -> keras.Model:
+        """The float network, tuned as long as those that are quantised."""
+        tuned = keras.models.clone_model(self.model)
+        tuned.set_weights(self.model.get_weights())
+        tune(tuned, self.preprocess(self.tuning.images), self.tuning.labels, self.epochs)
+        return tuned
+
+    def native(self) -> bytes:
+        native = quantize_aware(self.model, self.preprocess, self.some)
+        tune(native, self.tuning.images, self.tuning.labels, self.epochs)
+        return self.file(native)
+
+    def tfmot(self) -> bytes:
+        options = {"engine": "tfmot", "tuning": self.tuning}
+        return quantize_aware(self.model, self.preprocess, **options).tflite
+
+    def pruned(self) -> bytes:
+        return self.file(prune(self.model, self.tuning, 0.5, preprocess=self.preprocess).model)
+
+    def clustered(self) -> bytes:
+        return self.file(cluster(self.model, self.tuning, 16, preprocess=self.preprocess).model)
+
+
+FILES = {
+    "float": lambda case: case.plain(case.model, "float32"),
+    "int8": lambda case: case.plain(case.model),
+    "float-tuned": lambda case: case.plain(case.tuned, "float32"),
+    "int8-tuned": lambda case: case.plain(case.tuned),
+    "qat": Case.native,
+    "qat-tfmot": Case.tfmot,
+    "pruned": Case.pruned,
+    "clustered": Case.clustered,
+}
+
+
+def augmented(pixels: np.ndarray) -> np.ndarray:
+    """Every picture once, shifted by up to 4 pixels and perhaps mirrored, as in training."""
+    random = np.random.default_rng(0)
+    count, height, width, _ = pixels.shape
+    padded = np.pad(pixels, ((0, 0), (4, 4), (4, 4), (0, 0)))
+    rows, columns = random.integers(0, 9, (2, count, 1))
+    rows, columns = rows + np.arange(height), columns + np.arange(width)
+    mirrored = random.random((count, 1)) < 0.5
+    columns = np.where(mirrored, columns[:, ::-1], columns)
+    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 def tune(model, images, labels, epochs: int) -> None:
@@ -100,6 +146,7 @@ def arguments():
     parser.add_argument("--epochs", type=int, default=2, help="of every tuning")
     parser.add_argument("--pictures", type=int, help="tune with so many of TRAIN (default: all)")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--files", nargs="+", choices=FILES, default=list(FILES))
     parser.add_argument("--smoke", action="store_true", help="random pictures, tiny network")
     args = parser.parse_args()
     if not args.smoke and args.test is None:
@@ -121,8 +168,9 @@ def main():
         test = load_images(args.test, shape, raw_pixels=True)
     rows = {}
     print(f"{'':22}" + "".join(f"{column:>18}" for column in COLUMNS))
-    for name, content in files(model, train, args.epochs):
-        rows[name] = measure(content, test)
+    case = Case(model, train, args.epochs)
+    for name in args.files:
+        rows[name] = measure(FILES[name](case), test)
         values = "".join(f"{value:18.4g}" for value in rows[name].values())
         print(f"{name:22}{values}", flush=True)
     print(json.dumps(rows))
