@@ -388,3 +388,18 @@ def test_settings_are_checked(values, message):
 def test_what_cannot_be_trained_is_refused(data, tmp_path, values, message):
     with pytest.raises(ValueError, match=message):
         fit(FitSettings(**{"data": data, "output": tmp_path / "run"} | values))
+
+
+def test_orders_of_many_pictures_have_nothing_in_common():
+    settings, pictures = FitSettings("unread", batch_size=1000), range(50_000)
+    first, *others = (
+        np.concatenate(
+            [pipeline.numbers_of_step(pictures, settings, 50 * epoch + s) for s in (0, 1)]
+        )
+        for epoch in range(3)
+    )
+    largest = 4 / np.sqrt(len(first))  # standard errors
+    assert len(set(first)) == len(first)
+    assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < largest
+    for other in others:
+        assert abs(np.corrcoef(first, other)[0, 1]) < largest

@@ -16,6 +16,7 @@ from .sources import Source
 
 FOREVER = 2**40  # steps
 KEPT_BYTES = 2**30  # of pictures that are read once and stay in memory
+_ROUNDS = 16  # of the cipher that shuffles
 
 
 def _tensorflow():
@@ -195,8 +196,11 @@ def _order(tf, position, pictures: int, settings: FitSettings):
     in_epoch = steps_per_epoch(pictures, settings) * settings.batch_size
     epoch, place = position // in_epoch, position % in_epoch
     seed = tf.stack([tf.cast(settings.seed, "int64"), epoch])
-    last = tf.constant(pictures - 1, "int64")
-    return tf.random.experimental.index_shuffle(place, tf.cast(seed, "uint32"), last)
+    key = tf.random.stateless_uniform((3,), seed, minval=None, maxval=None, dtype=tf.uint32)
+    # The 4 rounds of tf.random.experimental.index_shuffle keep near pictures near, epoch by epoch.
+    return tf.raw_ops.RandomIndexShuffle(
+        index=place, seed=key, max_index=tf.constant(pictures - 1, "int64"), rounds=_ROUNDS
+    )
 
 
 def _crop_and_flip(tf, pixels, settings: FitSettings, position):
