@@ -13,9 +13,10 @@ from keras import layers
 from PIL import Image
 
 from keras_se import training
-from keras_se.applications import Preprocessing
+from keras_se.applications import Preprocessing, ResNetCIFAR
 from keras_se.training import FitSettings, fit, pipeline, sources
 from keras_se.training.fit_callbacks import NotFiniteError
+from keras_se.training.fit_order import numbers_of_step
 
 PER_CLASS = 14
 RAW = Preprocessing((0, 0, 0), (1, 1, 1))
@@ -183,7 +184,7 @@ def test_a_loss_that_is_not_finite_names_its_step_and_its_pictures(data, tmp_pat
     ) as info:
         fit(given, model=model, callbacks=[_InEpoch(1, Poison())])
     source, _ = sources.load_sources(given)
-    for number in pipeline.numbers_of_step(source, given, 5)[:4]:
+    for number in numbers_of_step(source, given, 5)[:4]:
         assert source.name(number) in str(info.value)
 
 
@@ -291,7 +292,7 @@ def test_an_epoch_shows_every_picture_at_most_once_in_an_order_of_its_own(data, 
     given = settings(data, tmp_path)
     source, _ = sources.load_sources(given)
     epochs = [
-        [n for step in range(4) for n in pipeline.numbers_of_step(source, given, 4 * epoch + step)]
+        [n for step in range(4) for n in numbers_of_step(source, given, 4 * epoch + step)]
         for epoch in range(2)
     ]
     for numbers in epochs:
@@ -393,9 +394,7 @@ def test_what_cannot_be_trained_is_refused(data, tmp_path, values, message):
 def test_orders_of_many_pictures_have_nothing_in_common():
     settings, pictures = FitSettings("unread", batch_size=1000), range(50_000)
     first, *others = (
-        np.concatenate(
-            [pipeline.numbers_of_step(pictures, settings, 50 * epoch + s) for s in (0, 1)]
-        )
+        np.concatenate([numbers_of_step(pictures, settings, 50 * epoch + s) for s in (0, 1)])
         for epoch in range(3)
     )
     largest = 4 / np.sqrt(len(first))  # standard errors
@@ -403,3 +402,9 @@ def test_orders_of_many_pictures_have_nothing_in_common():
     assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < largest
     for other in others:
         assert abs(np.corrcoef(first, other)[0, 1]) < largest
+
+
+def test_a_clone_that_lacks_its_preprocessing_is_refused(data, tmp_path):
+    model = ResNetCIFAR(8, weights=None, classes=3, input_shape=(32, 32, 3))
+    with pytest.raises(AttributeError, match="clone.preprocess = model.preprocess"):
+        fit(settings(data, tmp_path), keras.models.clone_model(model))

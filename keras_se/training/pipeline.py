@@ -5,18 +5,18 @@ TensorFlow is imported here, as the data pipeline of every Keras backend.
 
 import contextlib
 import functools
-import math
 
 import keras
 import numpy as np
 
 from ..applications import Preprocessing, resize_and_crop
+from .fit_augment import batch_augmenter, crop_and_flip
+from .fit_order import number_at
 from .settings import FitSettings
 from .sources import Source
 
 FOREVER = 2**40  # steps
 KEPT_BYTES = 2**30  # of pictures that are read once and stay in memory
-_ROUNDS = 16  # of the cipher that shuffles
 
 
 def _tensorflow():
@@ -73,13 +73,13 @@ def training_batches(
 
     def picture(position):  # of this process -> of the run
         position = position // batch * settings.batch_size + rank * batch + position % batch
-        number = _order(tf, position, len(source), settings)
+        number = number_at(position, len(source), settings)
         pixels, label = tf.numpy_function(read, [number], (tf.uint8, tf.int64))
         pixels, label = tf.ensure_shape(pixels, (None, None, 3)), tf.ensure_shape(label, ())
-        pixels = _crop_and_flip(tf, pixels, settings, position)
+        pixels = crop_and_flip(pixels, settings, position)
         return pixels, tf.one_hot(label, classes)
 
-    augment = _augmenter(tf, settings)
+    augment = batch_augmenter(settings)
 
     def step(number, examples):
         images, labels = augment(*examples, number * world + rank)
@@ -113,15 +113,6 @@ def validation_batches(source: Source, settings: FitSettings, preprocess: Prepro
 def _fits(source: Source, settings: FitSettings) -> bool:
     """Whether all pictures, of the network's size, may stay in memory."""
     return 3 * settings.resolved_size**2 * len(source) <= KEPT_BYTES
-
-
-def numbers_of_part(pictures: int, rank: int, world: int) -> np.ndarray:
-    """The numbers of one of `world` equally long parts; some may be past the last picture.
-
-    >>> numbers_of_part(5, rank=1, world=2).tolist()
-    [1, 3, 5]
-    """
-    return np.arange(rank, math.ceil(pictures / world) * world, world)
 
 
 def part_batches(
@@ -162,19 +153,6 @@ def _whole_pictures(tf, source: Source, settings: FitSettings, numbers):
     return tf.data.Dataset.from_tensor_slices(numbers).map(picture, tf.data.AUTOTUNE)
 
 
-def numbers_of_step(source: Source, settings: FitSettings, step: int) -> list[int]:
-    """The numbers of the pictures in a step, before any was skipped."""
-    tf = _tensorflow()
-
-    positions = range(step * settings.batch_size, (step + 1) * settings.batch_size)
-    return [int(_order(tf, tf.constant(p, "int64"), len(source), settings)) for p in positions]
-
-
-def steps_per_epoch(pictures: int, settings: FitSettings) -> int:
-    """Whole batches of an epoch."""
-    return pictures // settings.batch_size
-
-
 def resize_and_crop_once(picture: np.ndarray, size: int, crop: float = 1.0) -> np.ndarray:
     """`resize_and_crop` of an array; one that has the size already is left as it is."""
     if crop == 1 and picture.shape[:2] == (size, size):
@@ -189,102 +167,3 @@ def _normalise(tf, pixels, preprocess: Preprocessing):
     if preprocess.channel_order == "bgr":
         pixels = tf.reverse(pixels, axis=[-1])
     return (pixels - np.asarray(preprocess.mean, "float32")) / np.asarray(preprocess.std, "float32")
-
-
-def _order(tf, position, pictures: int, settings: FitSettings):
-    """The number of the picture at a position of the whole run."""
-    in_epoch = steps_per_epoch(pictures, settings) * settings.batch_size
-    epoch, place = position // in_epoch, position % in_epoch
-    seed = tf.stack([tf.cast(settings.seed, "int64"), epoch])
-    key = tf.random.stateless_uniform((3,), seed, minval=None, maxval=None, dtype=tf.uint32)
-    # The 4 rounds of tf.random.experimental.index_shuffle keep near pictures near, epoch by epoch.
-    return tf.raw_ops.RandomIndexShuffle(
-        index=place, seed=key, max_index=tf.constant(pictures - 1, "int64"), rounds=_ROUNDS
-    )
-
-
-def _crop_and_flip(tf, pixels, settings: FitSettings, position):
-    """One picture, cropped and mirrored; Keras' RandomCrop crops a whole batch at one place."""
-    size = settings.resolved_size
-    seed = tf.stack([tf.cast(settings.seed, "int64"), position])
-    if settings.crop == "resized":
-        # Szegedy et al., https://arxiv.org/abs/1409.4842, section 6: 8 to 100 % of the area,
-        # aspect ratios from 3/4 to 4/3.
-        box, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-            tf.shape(pixels),
-            tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
-            seed,
-            min_object_covered=0.0,
-            aspect_ratio_range=(3 / 4, 4 / 3),
-            area_range=(min(settings.crop_area, 1.0), 1.0),
-        )
-        pixels = tf.image.resize(tf.slice(pixels, box, extent), (size, size), antialias=True)
-    elif settings.crop == "padded":
-        pad = size // 8  # 4 of 32, He et al., section 4.2
-        pixels = tf.pad(pixels, ((pad, pad), (pad, pad), (0, 0)))
-        pixels = tf.image.stateless_random_crop(pixels, (size, size, 3), seed)
-    if settings.flip:
-        other = seed + tf.constant((1 << 32, 0), "int64")
-        pixels = tf.image.stateless_random_flip_left_right(pixels, other)
-    return tf.ensure_shape(tf.cast(pixels, "float32"), (size, size, 3))
-
-
-class _StepSeeds(keras.random.SeedGenerator):
-    """The seeds (s, 1), (s, 2), ... of a step, where Keras' own have a state to be kept."""
-
-    def __init__(self, tf, settings: FitSettings, step):
-        self.tf, self.drawn = tf, 0
-        first = tf.random.experimental.stateless_fold_in(
-            tf.constant([settings.seed, 0], "int64"), step
-        )
-        self.first = first[0]
-
-    def next(self, ordered=True):
-        self.drawn += 1
-        return self.tf.stack([self.first, self.tf.constant(self.drawn, "int64")])
-
-
-def _augmenter(tf, settings: FitSettings):
-    """(images, labels, step) -> (images, labels), through Keras' layers, batch by batch."""
-    strength = settings.color_jitter
-    each, mixing = [], []
-    if settings.randaugment_ops:
-        each.append(
-            keras.layers.RandAugment(
-                num_ops=settings.randaugment_ops, factor=settings.randaugment_strength
-            )
-        )
-    if strength:
-        each.append(
-            keras.layers.RandomColorJitter(
-                brightness_factor=strength,
-                contrast_factor=strength,
-                saturation_factor=(0.5 - strength / 2, 0.5 + strength / 2),
-            )
-        )
-    if settings.mixup:
-        mixing.append(keras.layers.MixUp(alpha=settings.mixup))
-    if settings.cutmix:
-        mixing.append(keras.layers.CutMix(factor=settings.cutmix))
-
-    def augment(images, labels, step):
-        seeds = _StepSeeds(tf, settings, step)
-        for layer in each:
-            images = _seeded(layer, seeds)(images, training=True)
-        if mixing:
-            data = {"images": images, "labels": labels}
-            mixed = [_seeded(layer, seeds)(dict(data), training=True) for layer in mixing]
-            chosen = step % len(mixed)
-            images, labels = (
-                tf.stack([one[key] for one in mixed])[chosen] for key in ("images", "labels")
-            )
-        return images, labels
-
-    return augment
-
-
-def _seeded(layer, seeds):
-    """Let a layer, and those inside, draw from `seeds`; Keras has no argument for that."""
-    for one in layer._flatten_layers():
-        one._get_seed_generator = lambda backend=None: seeds
-    return layer

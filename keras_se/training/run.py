@@ -18,6 +18,7 @@ from .distributed.group import Group, this_group
 from .distributed.validation import Validate
 from .fit_callbacks import STATE, Average, Checkpoint, Progress, StopOnNaN, save_model
 from .fit_compile import Stage, compile_stage
+from .fit_order import numbers_of_step, steps_per_epoch
 from .fit_resolve import build, resolve
 from .fit_results import RESULTS, predict, write_results
 from .run_folder import LAST, open_run
@@ -100,7 +101,7 @@ class _Run:
     replicas: int
 
     def __post_init__(self):
-        self.steps = pipeline.steps_per_epoch(len(self.training), self.settings)
+        self.steps = steps_per_epoch(len(self.training), self.settings)
         # A model of the caller without a normalisation of its own takes ImageNet's.
         own = isinstance(self.model, ImageModel) or hasattr(self.model, "preprocess")
         self.preprocess = self.model.preprocess if own else IMAGENET
@@ -191,7 +192,7 @@ class _Run:
         )
 
     def pictures_of_step(self, step: int) -> list[str]:
-        numbers = pipeline.numbers_of_step(self.training, self.settings, step)
+        numbers = numbers_of_step(self.training, self.settings, step)
         return [self.training.name(number) for number in numbers]
 
     def finish(self):

@@ -5,6 +5,7 @@ import numpy as np
 
 from .. import pipeline
 from ..fit_compile import make_loss
+from ..fit_order import numbers_of_part
 from ..state import averaged
 
 
@@ -35,7 +36,7 @@ class Validate(keras.callbacks.Callback):
     def predict(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """True and predicted classes, and losses, of all readable pictures."""
         run, group = self.run, self.run.group
-        numbers = pipeline.numbers_of_part(len(run.validation), group.rank, group.world)
+        numbers = numbers_of_part(len(run.validation), group.rank, group.world)
         batches = pipeline.part_batches(
             run.validation,
             run.settings,

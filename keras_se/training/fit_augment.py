@@ -1,0 +1,98 @@
+"""The random changes of training pictures, of which every number comes from seed and step."""
+
+import keras
+
+from .settings import FitSettings
+
+
+def crop_and_flip(pixels, settings: FitSettings, position):
+    """One picture, cropped and mirrored; Keras' RandomCrop crops a whole batch at one place."""
+    import tensorflow as tf
+
+    size = settings.resolved_size
+    seed = tf.stack([tf.cast(settings.seed, "int64"), position])
+    if settings.crop == "resized":
+        # Szegedy et al., https://arxiv.org/abs/1409.4842, section 6: 8 to 100 % of the area,
+        # aspect ratios from 3/4 to 4/3.
+        box, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+            tf.shape(pixels),
+            tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
+            seed,
+            min_object_covered=0.0,
+            aspect_ratio_range=(3 / 4, 4 / 3),
+            area_range=(min(settings.crop_area, 1.0), 1.0),
+        )
+        pixels = tf.image.resize(tf.slice(pixels, box, extent), (size, size), antialias=True)
+    elif settings.crop == "padded":
+        pad = size // 8  # 4 of 32, He et al., section 4.2
+        pixels = tf.pad(pixels, ((pad, pad), (pad, pad), (0, 0)))
+        pixels = tf.image.stateless_random_crop(pixels, (size, size, 3), seed)
+    if settings.flip:
+        other = seed + tf.constant((1 << 32, 0), "int64")
+        pixels = tf.image.stateless_random_flip_left_right(pixels, other)
+    return tf.ensure_shape(tf.cast(pixels, "float32"), (size, size, 3))
+
+
+def batch_augmenter(settings: FitSettings):
+    """(images, labels, step) -> (images, labels), through Keras' layers, batch by batch."""
+    import tensorflow as tf
+
+    strength = settings.color_jitter
+    each, mixing = [], []
+    if settings.randaugment_ops:
+        each.append(
+            keras.layers.RandAugment(
+                num_ops=settings.randaugment_ops, factor=settings.randaugment_strength
+            )
+        )
+    if strength:
+        each.append(
+            keras.layers.RandomColorJitter(
+                brightness_factor=strength,
+                contrast_factor=strength,
+                saturation_factor=(0.5 - strength / 2, 0.5 + strength / 2),
+            )
+        )
+    if settings.mixup:
+        mixing.append(keras.layers.MixUp(alpha=settings.mixup))
+    if settings.cutmix:
+        mixing.append(keras.layers.CutMix(factor=settings.cutmix))
+
+    def augment(images, labels, step):
+        seeds = _StepSeeds(settings, step)
+        for layer in each:
+            images = _seeded(layer, seeds)(images, training=True)
+        if mixing:
+            data = {"images": images, "labels": labels}
+            mixed = [_seeded(layer, seeds)(dict(data), training=True) for layer in mixing]
+            chosen = step % len(mixed)
+            images, labels = (
+                tf.stack([one[key] for one in mixed])[chosen] for key in ("images", "labels")
+            )
+        return images, labels
+
+    return augment
+
+
+def _seeded(layer, seeds):
+    """Let a layer, and those inside, draw from `seeds`; Keras has no argument for that."""
+    for one in layer._flatten_layers():
+        one._get_seed_generator = lambda backend=None: seeds
+    return layer
+
+
+class _StepSeeds(keras.random.SeedGenerator):
+    """The seeds (s, 1), (s, 2), ... of a step, where Keras' own have a state to be kept."""
+
+    def __init__(self, settings: FitSettings, step):
+        import tensorflow as tf
+
+        self.tf, self.drawn = tf, 0
+        first = tf.random.experimental.stateless_fold_in(
+            tf.constant([settings.seed, 0], "int64"), step
+        )
+        self.first = first[0]
+
+    def next(self, ordered=True):
+        self.drawn += 1
+        return self.tf.stack([self.first, self.tf.constant(self.drawn, "int64")])
