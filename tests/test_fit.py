@@ -406,5 +406,5 @@ def test_orders_of_many_pictures_have_nothing_in_common():
 
 def test_a_clone_that_lacks_its_preprocessing_is_refused(data, tmp_path):
     model = ResNetCIFAR(8, weights=None, classes=3, input_shape=(32, 32, 3))
-    with pytest.raises(AttributeError, match="clone.preprocess = model.preprocess"):
+    with pytest.raises(AttributeError, match=r"clone\.preprocess = model\.preprocess"):
         fit(settings(data, tmp_path), keras.models.clone_model(model))

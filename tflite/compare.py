@@ -2,20 +2,18 @@
 
 import math
 import os
-import time
 from dataclasses import asdict, dataclass
 
 import keras
 import numpy as np
 
-from .flatfile import with_logits
 from .images import Images, as_labels, load_images
-from .logits import drop_final_activation
 from .lower import lower
+from .outputs import Outputs, run_both
 from .preprocess import Preprocess
-from .qat.model import QuantizedModel
 from .qat.quantize import is_quantized
 from .run import Runner, read_model
+from .scores import share_equal, snr_db, top1, usable_labels
 
 
 @dataclass(frozen=True)
@@ -131,63 +129,6 @@ def compare_lowered(
     return compare_outputs(outputs, content, images, runs, num_threads)
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """What a lowered model and its file gave for the same images.
-
-    Attributes:
-        keras, file: their outputs, each (n, ...), in float.
-        keras_values, file_values: the same, or the logits where the model ends in a softmax
-            or sigmoid: what errors are measured on.
-        measured_on: "logits" or "outputs", accordingly.
-        keras_latency_ms: median time of one call of the Keras model.
-    """
-
-    keras: np.ndarray
-    file: np.ndarray
-    keras_values: np.ndarray
-    file_values: np.ndarray
-    measured_on: str
-    keras_latency_ms: float
-
-
-def run_both(lowered: keras.Model, content: bytes, images: Images, num_threads: int = 1) -> Outputs:
-    """Run a model, lowered or from `quantize_aware`, and its file on checked images, one by one.
-
-    Raises:
-        ValueError: for a file with another output than the model's.
-    """
-    expected, got = lowered.outputs[0].shape[1:], Runner(content).outputs[0].shape[1:]
-    if expected != got:
-        raise ValueError(
-            f"The file is not of this model: its output is {got}, the model's is {expected}"
-        )
-    # Both return their output and then, where they end in a softmax or sigmoid, the logits.
-    logits_model = drop_final_activation(lowered)
-    values = [] if logits_model is None else [logits_model.output]
-    kind = QuantizedModel if is_quantized(lowered) else keras.Model
-    probe_model = kind(lowered.inputs[0], [lowered.output, *values])
-    keras_outputs, keras_latency_ms = _run_keras(probe_model, images.pixels)
-    file, file_values = run_file(content, images, logits_model is not None, num_threads)
-    return Outputs(
-        keras=keras_outputs[0],
-        file=file,
-        keras_values=keras_outputs[-1],
-        file_values=file_values,
-        measured_on="outputs" if logits_model is None else "logits",
-        keras_latency_ms=keras_latency_ms,
-    )
-
-
-def run_file(
-    content: bytes, images: Images, logits: bool, num_threads: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs of a file, (n, ...), and the same again or, with `logits`, its logits."""
-    runner = Runner((with_logits(content) or content) if logits else content, num_threads)
-    outputs = _by_output([runner(image) for image in images.pixels])
-    return outputs[0], outputs[-1]
-
-
 def compare_outputs(
     outputs: Outputs, content: bytes, images: Images, runs: int = 20, num_threads: int = 1
 ) -> Comparison:
@@ -198,9 +139,9 @@ def compare_outputs(
     labels = usable_labels(images, classes=outputs.keras.shape[-1])
     return Comparison(
         images=len(images),
-        agreement=_share_equal(keras_top1, file_top1),
-        float_accuracy=_share_equal(keras_top1, labels),
-        file_accuracy=_share_equal(file_top1, labels),
+        agreement=share_equal(keras_top1, file_top1),
+        float_accuracy=share_equal(keras_top1, labels),
+        file_accuracy=share_equal(file_top1, labels),
         snr_db=snr_db(reference, values),
         max_abs_error=float(error.max()),
         mean_abs_error=float(error.mean()),
@@ -211,49 +152,3 @@ def compare_outputs(
         num_threads=num_threads,
         size_bytes=len(content),
     )
-
-
-def snr_db(reference: np.ndarray, values: np.ndarray) -> float:
-    """Signal-to-noise ratio, 10 log10(sum ref^2 / sum (ref - values)^2), in dB.
-
-    Infinite when they are equal; minus infinity when a value is not finite, or the reference zero.
-
-    >>> snr_db(np.array([3.0, 4.0]), np.array([3.0, 3.5]))
-    20.0
-    """
-    reference = np.asarray(reference, "float64")
-    noise = np.square(reference - values).sum()
-    signal = np.square(reference).sum()
-    if noise == 0:
-        return math.inf
-    return 10 * math.log10(signal / noise) if signal > 0 and noise < math.inf else -math.inf
-
-
-def _run_keras(model: keras.Model, pixels: np.ndarray) -> tuple[list[np.ndarray], float]:
-    """Outputs, each (n, ...), and the median time of an image in ms."""
-    model.compile(jit_compile=False)  # compiling with XLA would cost more than it saves here
-    outputs, times = [], []
-    for image in pixels:
-        start = time.perf_counter()
-        outputs.append(keras.tree.flatten(model.predict_on_batch(image[None].astype("float32"))))
-        times.append(time.perf_counter() - start)
-    return _by_output(outputs), float(np.median(times) * 1e3)
-
-
-def _by_output(rows: list[list[np.ndarray]]) -> list[np.ndarray]:
-    return [np.concatenate(column) for column in zip(*rows, strict=True)]
-
-
-def usable_labels(images: Images, classes: int) -> np.ndarray | None:
-    """Labels, unless they count class folders and the model has another number of classes."""
-    names = images.class_names
-    return images.labels if names is None or len(names) == classes else None
-
-
-def top1(outputs: np.ndarray) -> np.ndarray | None:
-    """Class of each row, (n,); None unless the outputs are one row of at least two classes."""
-    return outputs.argmax(axis=1) if outputs.ndim == 2 and outputs.shape[1] > 1 else None
-
-
-def _share_equal(classes, others) -> float | None:
-    return None if classes is None or others is None else float((classes == others).mean())

@@ -1,11 +1,12 @@
 """Quantisation to int8, from a float file with the ranges of its tensors."""
 
 from . import flatfile
-from .compare import run_file, snr_db
 from .gates import fit_gate_scales, gate_names
 from .images import Images
+from .outputs import run_file
 from .recipe import Recipe
 from .saturation import clip_logits
+from .scores import snr_db
 from .shared_bias import split_shared_biases
 
 _MOST_IMAGES = 32

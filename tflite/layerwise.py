@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import flatfile
-from .compare import snr_db
 from .images import Images
 from .reasons import magnified, reason_of
 from .run import Runner
+from .scores import snr_db
 
 _MOST_IMAGES = 8
 _LOSS_DB = 3.0  # of an operator by itself: what is named

@@ -12,9 +12,8 @@ import zipfile
 from collections.abc import Sequence
 from typing import TypedDict, Unpack, overload
 
-import flatbuffers
-
 from . import flatfile
+from .flat_table import Table
 from .flatfile import schema
 from .inspect import inspect
 from .result import Result
@@ -99,14 +98,14 @@ def add_metadata(
     check_classifier(image.shape, image.dtype, scores.shape, scores.dtype, labels)
     if not std > 0:
         raise ValueError(f"std must be positive. Received: std={std}")
-    tables = _Table(
+    tables = Table(
         name=(0, name),
         description=(1, description),
         version=(2, version),
         subgraphs=(
             3,
             [
-                _Table(
+                Table(
                     inputs=(2, [_image(float(mean), float(std), image.shape[3])]),
                     outputs=(3, [_scores()]),
                 )
@@ -116,7 +115,7 @@ def add_metadata(
         licence=(5, licence),
         parser=(7, _PARSER_VERSION),
     )
-    described = _append_labels(_embed(content, tables.to_bytes()), labels)
+    described = _append_labels(_embed(content, tables.to_bytes(_IDENTIFIER)), labels)
     if not isinstance(model, Result):
         return described
     report = dataclasses.replace(
@@ -171,78 +170,33 @@ def check_classifier(
         raise ValueError(f"A label is one line of text, and not empty. Received: {unfit[:3]}")
 
 
-def _image(mean: float, std: float, channels: int) -> "_Table":
+def _image(mean: float, std: float, channels: int) -> Table:
     """TensorMetadata of the input."""
-    content = _Table(
-        kind=(0, _IMAGE_PROPERTIES), properties=(1, _Table(colours=(0, _COLOUR_SPACES[channels])))
+    content = Table(
+        kind=(0, _IMAGE_PROPERTIES), properties=(1, Table(colours=(0, _COLOUR_SPACES[channels])))
     )
-    normalisation = _Table(
-        kind=(0, _NORMALIZATION_OPTIONS), options=(1, _Table(mean=(0, [mean]), std=(1, [std])))
+    normalisation = Table(
+        kind=(0, _NORMALIZATION_OPTIONS), options=(1, Table(mean=(0, [mean]), std=(1, [std])))
     )
     maximum, minimum = ([(pixel - mean) / std] for pixel in (255, 0))
-    return _Table(
+    return Table(
         name=(0, "image"),
         description=(1, "The picture to be classified."),
         content=(3, content),
         process_units=(4, [normalisation]),
-        stats=(5, _Table(maximum=(0, maximum), minimum=(1, minimum))),
+        stats=(5, Table(maximum=(0, maximum), minimum=(1, minimum))),
     )
 
 
-def _scores() -> "_Table":
+def _scores() -> Table:
     """TensorMetadata of the output."""
-    labels = _Table(name=(0, LABEL_FILE), description=(1, "Class names."), kind=(2, _AXIS_LABELS))
-    return _Table(
+    labels = Table(name=(0, LABEL_FILE), description=(1, "Class names."), kind=(2, _AXIS_LABELS))
+    return Table(
         name=(0, "scores"),
         description=(1, "One score for each class."),
-        content=(3, _Table(kind=(0, _FEATURE_PROPERTIES), properties=(1, _Table()))),
+        content=(3, Table(kind=(0, _FEATURE_PROPERTIES), properties=(1, Table()))),
         associated_files=(6, [labels]),
     )
-
-
-class _Table:
-    """A flatbuffer table: its fields, each with its slot in the schema and its value.
-
-    A value is a string, a list of floats, a byte (an enumeration or the kind of a union),
-    a table or a list of tables. The fields' names are for the reader.
-    """
-
-    def __init__(self, **fields: tuple[int, object]):
-        self.fields = dict(fields.values())
-
-    def to_bytes(self) -> bytes:
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(self.write(builder), file_identifier=_IDENTIFIER)
-        return bytes(builder.Output())
-
-    def write(self, builder) -> int:
-        """Append the table after everything it refers to, and return its offset."""
-        offsets = {slot: _write(builder, value) for slot, value in self.fields.items()}
-        builder.StartObject(max(self.fields, default=-1) + 1)
-        for slot, value in self.fields.items():
-            if isinstance(value, int):
-                builder.PrependUint8Slot(slot, value, 0)
-            else:
-                builder.PrependUOffsetTRelativeSlot(slot, offsets[slot], 0)
-        return builder.EndObject()
-
-
-def _write(builder, value) -> int | None:
-    """Append a value that a table refers to, and return its offset; None for a byte."""
-    if isinstance(value, int):
-        return None
-    if isinstance(value, str):
-        return builder.CreateString(value)
-    if isinstance(value, _Table):
-        return value.write(builder)
-    offsets = [v if isinstance(v, float) else v.write(builder) for v in value]
-    builder.StartVector(4, len(offsets), 4)
-    for item in reversed(offsets):
-        if isinstance(item, float):
-            builder.PrependFloat32(item)
-        else:
-            builder.PrependUOffsetTRelative(item)
-    return builder.EndVector()
 
 
 def _embed(content: bytes, metadata: bytes) -> bytes:

@@ -13,13 +13,14 @@ import keras
 
 from ..._version import __version__
 from .. import flatfile
-from ..compare import compare_outputs, run_both, top1, usable_labels
+from ..compare import compare_outputs
 from ..gates import measure_gates
 from ..images import Images, as_labels, load_images
 from ..inspect import inspect
 from ..layerwise import layer_errors
 from ..lower import lower
 from ..metadata import read_labels
+from ..outputs import run_both
 from ..passes import Lowering
 from ..preprocess import Preprocess
 from ..qat.deploy import deployed
@@ -28,6 +29,7 @@ from ..recipe import RECIPES
 from ..requests import check_quantized_options
 from ..result import Result
 from ..run import Runner, read_model
+from ..scores import top1, usable_labels
 from .facts import FileReport, Origin
 from .nodes import read_nodes
 from .predictions import confusion, disagreements

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..compare import Outputs, top1
 from ..images import Images
+from ..outputs import Outputs
+from ..scores import top1
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 LOST, WON, BOTH_WRONG = "lost", "won", "both wrong"

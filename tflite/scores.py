@@ -1,0 +1,39 @@
+"""How near the outputs of two networks are."""
+
+import math
+
+import numpy as np
+
+from .images import Images
+
+
+def snr_db(reference: np.ndarray, values: np.ndarray) -> float:
+    """Signal-to-noise ratio, 10 log10(sum ref^2 / sum (ref - values)^2), in dB.
+
+    Infinite when they are equal; minus infinity when a value is not finite, or the reference zero.
+
+    >>> snr_db(np.array([3.0, 4.0]), np.array([3.0, 3.5]))
+    20.0
+    """
+    reference = np.asarray(reference, "float64")
+    noise = np.square(reference - values).sum()
+    signal = np.square(reference).sum()
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 and noise < math.inf else -math.inf
+
+
+def top1(outputs: np.ndarray) -> np.ndarray | None:
+    """Class of each row, (n,); None unless the outputs are one row of at least two classes."""
+    return outputs.argmax(axis=1) if outputs.ndim == 2 and outputs.shape[1] > 1 else None
+
+
+def usable_labels(images: Images, classes: int) -> np.ndarray | None:
+    """Labels, unless they count class folders and the model has another number of classes."""
+    names = images.class_names
+    return images.labels if names is None or len(names) == classes else None
+
+
+def share_equal(classes, others) -> float | None:
+    """The share of equal classes; None where one of both is unknown."""
+    return None if classes is None or others is None else float((classes == others).mean())
