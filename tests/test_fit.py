@@ -407,4 +407,4 @@ def test_orders_of_many_pictures_have_nothing_in_common():
 def test_a_clone_that_lacks_its_preprocessing_is_refused(data, tmp_path):
     model = ResNetCIFAR(8, weights=None, classes=3, input_shape=(32, 32, 3))
     with pytest.raises(AttributeError, match=r"clone\.preprocess = model\.preprocess"):
-        fit(settings(data, tmp_path), keras.models.clone_model(model))
+        fit(settings(data, tmp_path), model=keras.models.clone_model(model))

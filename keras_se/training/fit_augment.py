@@ -5,32 +5,49 @@ import keras
 from .settings import FitSettings
 
 
-def crop_and_flip(pixels, settings: FitSettings, position):
-    """One picture, cropped and mirrored; Keras' RandomCrop crops a whole batch at one place."""
+def crop_at_random(pixels, settings: FitSettings, position):
+    """A random part of one picture (h, w, 3) as (s, s, 3); `position` in the run decides.
+
+    Szegedy et al., https://arxiv.org/abs/1409.4842, section 6: 8 to 100 % of the area, aspect
+    ratios from 3/4 to 4/3.
+    """
     import tensorflow as tf
 
     size = settings.resolved_size
-    seed = tf.stack([tf.cast(settings.seed, "int64"), position])
-    if settings.crop == "resized":
-        # Szegedy et al., https://arxiv.org/abs/1409.4842, section 6: 8 to 100 % of the area,
-        # aspect ratios from 3/4 to 4/3.
-        box, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-            tf.shape(pixels),
-            tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
-            seed,
-            min_object_covered=0.0,
-            aspect_ratio_range=(3 / 4, 4 / 3),
-            area_range=(min(settings.crop_area, 1.0), 1.0),
-        )
-        pixels = tf.image.resize(tf.slice(pixels, box, extent), (size, size), antialias=True)
-    elif settings.crop == "padded":
-        pad = size // 8  # 4 of 32, He et al., section 4.2
-        pixels = tf.pad(pixels, ((pad, pad), (pad, pad), (0, 0)))
-        pixels = tf.image.stateless_random_crop(pixels, (size, size, 3), seed)
+    box, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.shape(pixels),
+        tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
+        tf.stack([tf.cast(settings.seed, "int64"), position]),
+        min_object_covered=0.0,
+        aspect_ratio_range=(3 / 4, 4 / 3),
+        area_range=(min(settings.crop_area, 1.0), 1.0),
+    )
+    pixels = tf.image.resize(tf.slice(pixels, box, extent), (size, size), antialias=True)
+    return tf.ensure_shape(pixels, (size, size, 3))
+
+
+def shift_and_flip(images, settings: FitSettings, step, part: slice):
+    """A part of a step's batch, (b, s, s, 3), each picture shifted and mirrored by chance.
+
+    Keras' RandomCrop crops a whole batch at one place.
+    """
+    import tensorflow as tf
+
+    size = settings.resolved_size
+    most = size // 8 if settings.crop == "padded" else 0  # 4 of 32, He et al., section 4.2
+    seed = tf.stack([tf.cast(settings.seed, "int64"), step])
+    shape = (3, settings.batch_size)
+    drawn = tf.random.stateless_uniform(shape, seed, maxval=2**31, dtype=tf.int64)[:, part, None]
+    if most:
+        first = drawn[:2] % (2 * most + 1)
+        rows, columns = tf.unstack(first + tf.range(size, dtype=tf.int64))
+        images = tf.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
+        images = tf.gather(images, rows, axis=1, batch_dims=1)
+        images = tf.gather(images, columns, axis=2, batch_dims=1)
     if settings.flip:
-        other = seed + tf.constant((1 << 32, 0), "int64")
-        pixels = tf.image.stateless_random_flip_left_right(pixels, other)
-    return tf.ensure_shape(tf.cast(pixels, "float32"), (size, size, 3))
+        mirrored = drawn[2, :, :, None, None] % 2 == 1
+        images = tf.where(mirrored, images[:, :, ::-1], images)
+    return images
 
 
 def batch_augmenter(settings: FitSettings):

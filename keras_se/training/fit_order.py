@@ -15,24 +15,24 @@ def steps_per_epoch(pictures: int, settings: FitSettings) -> int:
     return pictures // settings.batch_size
 
 
-def number_at(position, pictures: int, settings: FitSettings):
-    """The number of the picture at a position of the whole run, both scalar int64 tensors."""
+def numbers_at(step, pictures: int, settings: FitSettings):
+    """The numbers of the pictures in a step of the run, (batch_size,) int64; `step` a tensor."""
     import tensorflow as tf
 
-    in_epoch = steps_per_epoch(pictures, settings) * settings.batch_size
-    epoch, place = position // in_epoch, position % in_epoch
+    in_epoch = steps_per_epoch(pictures, settings)
+    epoch, step = step // in_epoch, step % in_epoch
+    places = step * settings.batch_size + tf.range(settings.batch_size, dtype=tf.int64)
     seed = tf.stack([tf.cast(settings.seed, "int64"), epoch])
     key = tf.random.stateless_uniform((3,), seed, minval=None, maxval=None, dtype=tf.uint32)
     # The 4 rounds of tf.random.experimental.index_shuffle keep near pictures near, epoch by epoch.
     return tf.raw_ops.RandomIndexShuffle(
-        index=place, seed=key, max_index=tf.constant(pictures - 1, "int64"), rounds=_ROUNDS
+        index=places, seed=key, max_index=tf.constant(pictures - 1, "int64"), rounds=_ROUNDS
     )
 
 
 def numbers_of_step(source: Source, settings: FitSettings, step: int) -> list[int]:
     """The numbers of the pictures in a step, before any was skipped."""
-    positions = range(step * settings.batch_size, (step + 1) * settings.batch_size)
-    return [int(number_at(np.int64(p), len(source), settings)) for p in positions]
+    return numbers_at(np.int64(step), len(source), settings).numpy().tolist()
 
 
 def numbers_of_part(pictures: int, rank: int, world: int) -> np.ndarray:

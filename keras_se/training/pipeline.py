@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from ..applications import Preprocessing, resize_and_crop
-from .fit_augment import batch_augmenter, crop_and_flip
-from .fit_order import number_at
+from .fit_augment import batch_augmenter, crop_at_random, shift_and_flip
+from .fit_order import numbers_at
 from .settings import FitSettings
 from .sources import Source
 
@@ -57,38 +57,67 @@ def training_batches(
     """
     tf = _tensorflow()
 
+    steps = tf.data.Dataset.range(first_step, FOREVER)
     batch = settings.batch_size // world
-    classes = len(source.class_names)
+    part = slice(batch * rank, batch * (rank + 1))
+    kept = settings.crop != "resized" and _fits(source, settings)
+    batches = (_from_memory if kept else _one_by_one)(tf, source, settings, steps, part)
+    augment = batch_augmenter(settings)
 
-    whole = settings.crop == "resized"  # cropped in another way every time
+    def finish(step, examples):
+        images, labels = examples
+        images = tf.cast(shift_and_flip(images, settings, step, part), "float32")
+        labels = tf.one_hot(labels, len(source.class_names))
+        images, labels = augment(images, labels, step * world + rank)
+        return _normalise(tf, tf.clip_by_value(images, 0.0, 255.0), preprocess), labels
+
+    return batches.map(finish, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _from_memory(tf, source: Source, settings: FitSettings, steps, part: slice):
+    """Numbered batches (b, s, s, 3) of pictures that are read once."""
+    size, batch = settings.resolved_size, part.stop - part.start
+
+    @functools.cache
+    def read(number):
+        picture, number = source.read_or_next(number)
+        return resize_and_crop_once(picture, size), np.int64(source.labels[number])
+
+    def read_all(numbers):
+        pictures, labels = zip(*map(read, numbers.tolist()), strict=True)
+        return np.stack(pictures), np.stack(labels)
+
+    def of_step(step):
+        numbers = numbers_at(step, len(source), settings)[part]
+        images, labels = tf.numpy_function(read_all, [numbers], (tf.uint8, tf.int64))
+        images = tf.ensure_shape(images, (batch, size, size, 3))
+        return step, (images, tf.ensure_shape(labels, (batch,)))
+
+    return steps.map(of_step, tf.data.AUTOTUNE)
+
+
+def _one_by_one(tf, source: Source, settings: FitSettings, steps, part: slice):
+    """Numbered batches (b, s, s, 3) of pictures that are read, and perhaps cropped, every time."""
+    cropped = settings.crop == "resized"
 
     def read(number):
         picture, number = source.read_or_next(int(number))
-        if not whole:
+        if not cropped:
             picture = resize_and_crop_once(picture, settings.resolved_size)
         return picture, np.int64(source.labels[number])
 
-    if not whole and _fits(source, settings):
-        read = functools.cache(read)
+    def of_step(step):
+        positions = step * settings.batch_size + tf.range(settings.batch_size, dtype=tf.int64)
+        return positions[part], numbers_at(step, len(source), settings)[part]
 
-    def picture(position):  # of this process -> of the run
-        position = position // batch * settings.batch_size + rank * batch + position % batch
-        number = number_at(position, len(source), settings)
+    def picture(position, number):
         pixels, label = tf.numpy_function(read, [number], (tf.uint8, tf.int64))
         pixels, label = tf.ensure_shape(pixels, (None, None, 3)), tf.ensure_shape(label, ())
-        pixels = crop_and_flip(pixels, settings, position)
-        return pixels, tf.one_hot(label, classes)
+        return crop_at_random(pixels, settings, position) if cropped else pixels, label
 
-    augment = batch_augmenter(settings)
-
-    def step(number, examples):
-        images, labels = augment(*examples, number * world + rank)
-        return _normalise(tf, tf.clip_by_value(images, 0.0, 255.0), preprocess), labels
-
-    positions = tf.data.Dataset.range(first_step * batch, FOREVER * batch)
-    batches = positions.map(picture, tf.data.AUTOTUNE).batch(batch, drop_remainder=True)
-    numbered = tf.data.Dataset.zip((tf.data.Dataset.range(first_step, FOREVER), batches))
-    return numbered.map(step, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    pictures = steps.map(of_step).unbatch().map(picture, tf.data.AUTOTUNE)
+    batches = pictures.batch(part.stop - part.start, drop_remainder=True)
+    return tf.data.Dataset.zip((steps, batches))
 
 
 def validation_batches(source: Source, settings: FitSettings, preprocess: Preprocessing):
