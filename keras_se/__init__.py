@@ -6,6 +6,7 @@
 (None, 56, 56, 256)
 """
 
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,11 +30,21 @@ def _is_command() -> bool:
 
 
 if TYPE_CHECKING or not _is_command():
-    from . import applications, explain, layers, surgery, training
+    from . import applications, layers, surgery, training
     from .surgery.insert import insert
     from .surgery.prune import prune_gates
     from .surgery.remove import remove
     from .surgery.replace import replace
+if TYPE_CHECKING:
+    from . import explain
+
+
+def __getattr__(name: str):
+    """What registers nothing with Keras is imported when it is asked for."""
+    if name == "explain":
+        return importlib.import_module(".explain", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "__version__",

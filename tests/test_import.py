@@ -22,11 +22,14 @@ EXTRAS = {
 
 MEASURE = """
 import json, sys, time
+start = time.process_time()
 import keras
+keras_seconds = time.process_time() - start
 before, start = set(sys.modules), time.process_time()
 import keras_se
 seconds = time.process_time() - start
-print(json.dumps({"seconds": seconds, "modules": sorted(set(sys.modules) - before)}))
+modules = sorted(set(sys.modules) - before)
+print(json.dumps({"keras": keras_seconds, "seconds": seconds, "modules": modules}))
 """
 
 
@@ -38,8 +41,25 @@ def measured():
 
 
 def test_import_costs_at_most_a_fifth_of_a_second_over_keras():
-    """CPU time, and the best of up to five runs: other work on the machine only ever adds."""
-    assert any(measured()["seconds"] <= 0.2 for _ in range(5))
+    """CPU time, the best of up to five runs; on a slow machine a twentieth of Keras' own."""
+    runs = (measured() for _ in range(5))
+    assert any(run["seconds"] <= max(0.2, run["keras"] / 20) for run in runs)
+
+
+def test_explain_is_imported_when_it_is_asked_for():
+    code = """
+import keras_se, sys
+assert "keras_se.explain" not in sys.modules
+assert keras_se.explain.sensitivity and "explain" in keras_se.__all__
+try:
+    keras_se.no_such_name
+except AttributeError as error:
+    print(error)
+"""
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "has no attribute 'no_such_name'" in output.stdout
 
 
 def test_import_brings_no_extra():
