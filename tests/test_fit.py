@@ -15,6 +15,7 @@ from PIL import Image
 from keras_se import training
 from keras_se.applications import Preprocessing, ResNetCIFAR
 from keras_se.training import FitSettings, fit, pipeline, sources
+from keras_se.training.fit_augment import shift_and_flip
 from keras_se.training.fit_callbacks import NotFiniteError
 from keras_se.training.fit_order import numbers_of_step
 
@@ -315,6 +316,28 @@ def test_small_pictures_are_decoded_once(data, tmp_path, monkeypatch, fits):
         reads.clear()
         list(batches)
         assert (len(reads) == len(set(reads))) is fits
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_pictures_are_shifted_and_mirrored_one_by_one(flip):
+    settings = FitSettings("unread", batch_size=400, image_size=16, flip=flip)
+    picture = np.arange(1, 16 * 16 * 3 + 1).reshape(16, 16, 3)
+    batch = np.tile(picture, (400, 1, 1, 1))
+    changed = shift_and_flip(batch, settings, np.int64(3), slice(None)).numpy()
+    padded = np.pad(picture, ((2, 2), (2, 2), (0, 0)))  # an eighth of the size
+    windows = {
+        (row, column, side): padded[row : row + 16, column : column + 16][:, ::side].tobytes()
+        for row in range(5)
+        for column in range(5)
+        for side in ((1, -1) if flip else (1,))
+    }
+    seen = [one.tobytes() for one in changed]
+    assert set(seen) == set(windows.values())  # every shift, and nothing else
+    halves = [
+        shift_and_flip(batch[part], settings, np.int64(3), part).numpy()
+        for part in (slice(0, 200), slice(200, 400))
+    ]
+    np.testing.assert_array_equal(np.concatenate(halves), changed)
 
 
 def test_processes_share_a_batch_without_overlap(data, tmp_path):

@@ -22,14 +22,11 @@ EXTRAS = {
 
 MEASURE = """
 import json, sys, time
-start = time.process_time()
 import keras
-keras_seconds = time.process_time() - start
 before, start = set(sys.modules), time.process_time()
 import keras_se
 seconds = time.process_time() - start
-modules = sorted(set(sys.modules) - before)
-print(json.dumps({"keras": keras_seconds, "seconds": seconds, "modules": modules}))
+print(json.dumps({"seconds": seconds, "modules": sorted(set(sys.modules) - before)}))
 """
 
 
@@ -41,9 +38,8 @@ def measured():
 
 
 def test_import_costs_at_most_a_fifth_of_a_second_over_keras():
-    """CPU time, the best of up to five runs; on a slow machine a twentieth of Keras' own."""
-    runs = (measured() for _ in range(5))
-    assert any(run["seconds"] <= max(0.2, run["keras"] / 20) for run in runs)
+    """CPU time, and the best of up to five runs: other work on the machine only ever adds."""
+    assert any(measured()["seconds"] <= 0.2 for _ in range(5))
 
 
 def test_explain_is_imported_when_it_is_asked_for():
