@@ -4,6 +4,8 @@ import csv
 import doctest
 import importlib
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import keras
@@ -305,17 +307,34 @@ def test_an_epoch_shows_every_picture_at_most_once_in_an_order_of_its_own(data, 
 def test_small_pictures_are_decoded_once(data, tmp_path, monkeypatch, fits):
     given = settings(data, tmp_path)
     source, _ = sources.load_sources(given)
-    reads = []
-    counted = replace(source, read=lambda number: reads.append(number) or source.read(number))
     if not fits:
         monkeypatch.setattr(pipeline, "KEPT_BYTES", 3 * 32 * 32 * len(source) - 1)
     for batches in (
-        pipeline.training_batches(counted, given, RAW).take(12),
-        pipeline.validation_batches(counted, given, RAW).repeat(3),
+        lambda counted: pipeline.training_batches(counted, given, RAW).take(12),
+        lambda counted: pipeline.validation_batches(counted, given, RAW).repeat(3),
     ):
-        reads.clear()
-        list(batches)
+        reads = []
+
+        def read(number, reads=reads):
+            reads.append(number)
+            return source.read(number)
+
+        list(batches(replace(source, read=read)))
         assert (len(reads) == len(set(reads))) is fits
+
+
+def test_two_threads_do_not_read_the_same_picture():
+    reads = []
+
+    def read(number):
+        reads.append(number)
+        time.sleep(0.05)  # long enough for the other threads to ask for the same number
+        return 10 * number
+
+    kept = pipeline.kept_by_number(read, 3)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(kept, [2, 2, 2, 0])) == [20, 20, 20, 0]
+    assert sorted(reads) == [0, 2]
 
 
 @pytest.mark.parametrize("flip", [True, False])

@@ -5,6 +5,7 @@ TensorFlow is imported here, as the data pipeline of every Keras backend.
 
 import contextlib
 import functools
+import threading
 
 import keras
 import numpy as np
@@ -78,13 +79,14 @@ def _from_memory(tf, source: Source, settings: FitSettings, steps, part: slice):
     """Numbered batches (b, s, s, 3) of pictures that are read once."""
     size, batch = settings.resolved_size, part.stop - part.start
 
-    @functools.cache
     def read(number):
         picture, number = source.read_or_next(number)
         return resize_and_crop_once(picture, size), np.int64(source.labels[number])
 
+    kept = kept_by_number(read, len(source))
+
     def read_all(numbers):
-        pictures, labels = zip(*map(read, numbers.tolist()), strict=True)
+        pictures, labels = zip(*map(kept, numbers.tolist()), strict=True)
         return np.stack(pictures), np.stack(labels)
 
     def of_step(step):
@@ -94,6 +96,18 @@ def _from_memory(tf, source: Source, settings: FitSettings, steps, part: slice):
         return step, (images, tf.ensure_shape(labels, (batch,)))
 
     return steps.map(of_step, tf.data.AUTOTUNE)
+
+
+def kept_by_number(read, count: int):
+    """`read(number)` for 0 to count - 1, called once each; threads wait for one another's call."""
+    reading = [threading.Lock() for _ in range(count)]
+    kept = functools.cache(read)
+
+    def read_once(number: int):
+        with reading[number]:
+            return kept(number)
+
+    return read_once
 
 
 def _one_by_one(tf, source: Source, settings: FitSettings, steps, part: slice):
