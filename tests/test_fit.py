@@ -323,6 +323,13 @@ def test_small_pictures_are_decoded_once(data, tmp_path, monkeypatch, fits):
         assert (len(reads) == len(set(reads))) is fits
 
 
+@pytest.mark.parametrize("batches", ["training_batches", "validation_batches"])
+def test_no_epoch_waits_for_the_thread_of_a_closed_iterator(data, tmp_path, batches):
+    given = settings(data, tmp_path)
+    source, _ = sources.load_sources(given)
+    assert getattr(pipeline, batches)(source, given, RAW).options().autotune.enabled is False
+
+
 def test_two_threads_do_not_read_the_same_picture():
     reads = []
 

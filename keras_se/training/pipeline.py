@@ -5,6 +5,7 @@ TensorFlow is imported here, as the data pipeline of every Keras backend.
 
 import contextlib
 import functools
+import os
 import threading
 
 import keras
@@ -18,6 +19,9 @@ from .sources import Source
 
 FOREVER = 2**40  # steps
 KEPT_BYTES = 2**30  # of pictures that are read once and stay in memory
+PICTURES_AT_ONCE = os.cpu_count() or 1
+BATCHES_AT_ONCE = min(4, PICTURES_AT_ONCE)  # a batch may have hundreds of MiB
+BATCHES_AHEAD = 2
 
 
 def _tensorflow():
@@ -72,7 +76,7 @@ def training_batches(
         images, labels = augment(images, labels, step * world + rank)
         return _normalise(tf, tf.clip_by_value(images, 0.0, 255.0), preprocess), labels
 
-    return batches.map(finish, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return _ahead(tf, batches.map(finish, BATCHES_AT_ONCE))
 
 
 def _from_memory(tf, source: Source, settings: FitSettings, steps, part: slice):
@@ -95,7 +99,7 @@ def _from_memory(tf, source: Source, settings: FitSettings, steps, part: slice):
         images = tf.ensure_shape(images, (batch, size, size, 3))
         return step, (images, tf.ensure_shape(labels, (batch,)))
 
-    return steps.map(of_step, tf.data.AUTOTUNE)
+    return steps.map(of_step, BATCHES_AT_ONCE)
 
 
 def kept_by_number(read, count: int):
@@ -129,9 +133,20 @@ def _one_by_one(tf, source: Source, settings: FitSettings, steps, part: slice):
         pixels, label = tf.ensure_shape(pixels, (None, None, 3)), tf.ensure_shape(label, ())
         return crop_at_random(pixels, settings, position) if cropped else pixels, label
 
-    pictures = steps.map(of_step).unbatch().map(picture, tf.data.AUTOTUNE)
+    pictures = steps.map(of_step).unbatch().map(picture, PICTURES_AT_ONCE)
     batches = pictures.batch(part.stop - part.start, drop_remainder=True)
     return tf.data.Dataset.zip((steps, batches))
+
+
+def _ahead(tf, batches):
+    """The batches, a few of them ready before they are asked for.
+
+    With TensorFlow's autotuning an iterator owns a thread that sleeps up to a minute and is not
+    always woken when the iterator is closed, as happens once an epoch: hence fixed numbers.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(BATCHES_AHEAD).with_options(options)
 
 
 def validation_batches(source: Source, settings: FitSettings, preprocess: Preprocessing):
@@ -150,7 +165,7 @@ def validation_batches(source: Source, settings: FitSettings, preprocess: Prepro
     readable = _whole_pictures(tf, source, settings, numbers).filter(lambda _, label: label >= 0)
     if _fits(source, settings):
         readable = readable.cache()
-    return readable.batch(settings.batch_size).map(finish).prefetch(tf.data.AUTOTUNE)
+    return _ahead(tf, readable.batch(settings.batch_size).map(finish))
 
 
 def _fits(source: Source, settings: FitSettings) -> bool:
@@ -173,9 +188,10 @@ def part_batches(
     numbers = np.append(numbers, np.full(missing, len(source)))
     pictures = _whole_pictures(tf, source, settings, numbers)
     batches = pictures.batch(batch_size, drop_remainder=True)
-    return batches.map(
-        lambda pixels, _: _normalise(tf, tf.cast(pixels, "float32"), preprocess)
-    ).prefetch(tf.data.AUTOTUNE)
+    return _ahead(
+        tf,
+        batches.map(lambda pixels, _: _normalise(tf, tf.cast(pixels, "float32"), preprocess)),
+    )
 
 
 def _whole_pictures(tf, source: Source, settings: FitSettings, numbers):
@@ -193,7 +209,7 @@ def _whole_pictures(tf, source: Source, settings: FitSettings, numbers):
         pixels, label = tf.numpy_function(read, [number], (tf.uint8, tf.int64))
         return tf.ensure_shape(pixels, (size, size, 3)), tf.ensure_shape(label, ())
 
-    return tf.data.Dataset.from_tensor_slices(numbers).map(picture, tf.data.AUTOTUNE)
+    return tf.data.Dataset.from_tensor_slices(numbers).map(picture, PICTURES_AT_ONCE)
 
 
 def resize_and_crop_once(picture: np.ndarray, size: int, crop: float = 1.0) -> np.ndarray:
