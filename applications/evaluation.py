@@ -80,7 +80,7 @@ def evaluate(
             sorted, which is ImageNet's order for folders named n01440764 and so on.
         batch_size: int, pictures at a time.
         state: file that keeps what was counted so far; a call with the same
-            arguments goes on from there.
+            arguments resumes from there.
         progress: called with the pictures done and all pictures, after each batch.
 
     Returns:

@@ -7,7 +7,7 @@
 
 The archives hold train/CLASS/*.jpg and test/CLASS/*.jpg. The recipe is the preset "cifar" of
 keras_se.training (He et al., section 4.2) with 164 epochs, or SHORT below. An epoch on 50,000
-pictures takes one to two minutes on two free cores. Broken off, the same command goes on. The
+pictures takes one to two minutes on two free cores. Interrupted, the same command resumes. The
 test pictures are looked at after every epoch but choose nothing: the accuracy is that of the
 last epoch.
 

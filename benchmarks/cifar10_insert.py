@@ -5,8 +5,8 @@
 CHECKPOINT is what benchmarks/cifar10.py leaves of the plain network, PICTURES its folder of
 train/CLASS/*.jpg and val/CLASS/*.jpg. Both networks start from the checkpoint: the inserted
 gates are the identity, so the accuracy before is the same. They see the same pictures in the
-same order, and the learning rate of the last epochs of a run. Broken off, the same command
-goes on. Two epochs of both take about 8 minutes on two free cores.
+same order, and the learning rate of the last epochs of a run. Interrupted, the same command
+resumes. Two epochs of both take about 8 minutes on two free cores.
 """
 
 import argparse

@@ -75,7 +75,7 @@ class Case:
 
     @cached_property
     def tuned(self) -> keras.Model:
-        """The float network, tuned as long as those that are quantised."""
+        """The float network, tuned as long as those that are quantized."""
         tuned = keras.models.clone_model(self.model)
         tuned.set_weights(self.model.get_weights())
         tune(tuned, self.preprocess(self.tuning.images), self.tuning.labels, self.epochs)

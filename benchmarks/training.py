@@ -12,8 +12,8 @@ ResNet50, and images per second. On the JAX backend it also gives the bytes that
 counts for one step. `sums.X` computes BatchNorm by sums where X takes TensorFlow's kernel;
 `bf16.X` is X in mixed_bfloat16.
 
-Expected: SE costs at most 2 % of a step over the same network without it (Hu et al.
-report 10 %), and 3 % less than keras.applications' ResNet50.
+Expected: SE-ResNet-50 takes 0.97 of ResNet-50's step with XLA, 1.09 without, 1.05 on JAX (Hu et
+al. report 1.10).
 """
 
 import argparse

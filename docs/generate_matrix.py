@@ -2,8 +2,8 @@
 
 python docs/generate_matrix.py [NETWORK ...]
 
-Measures what the page lacks, each cell kept as soon as it is known, so that it goes on where it
-was broken off; named rows are measured anew.
+Measures what the page lacks, each cell kept as soon as it is known, so that it resumes where it
+was interrupted; named rows are measured anew.
 """
 
 import argparse

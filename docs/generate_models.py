@@ -20,10 +20,12 @@ multiply-accumulates of convolutions and dense layers for one picture of the giv
 The first variant of a network is its default.
 
 `weights="imagenet"` takes the first of a variant's weights, and another one's name takes
-that. {len(WEIGHTS)} checkpoints are published. `imagenet-trunk` is the trunk of keras.applications,
-with gates that start as the identity. Top-1 is in percent of ImageNet's 50,000
+that. {len(WEIGHTS)} checkpoints are published. Where the column says `imagenet-trunk`, that is the
+name to pass ("imagenet" is refused): the trunk of keras.applications; a network with gates needs
+`gate="sigmoid2"` with it, so that they start as the identity. Networks without published weights
+start from random ones. Top-1 is in percent of ImageNet's 50,000
 validation pictures, as their publishers measured it; here it was not measured again. What
-was: with the same weights these networks give the logits of the publishers' code
+was: with the same weights eight of these networks give the logits of the publishers' code
 (tests/test_parity.py). `keras_se.applications.evaluate` measures it wherever ImageNet is
 at hand, with the picture's side, crop and filter in the table. How the files are fetched
 and checked is in [weights.md](weights.md).

@@ -4,7 +4,7 @@
     python examples/fine_tune.py                      # on digits, nothing is downloaded
 
 pictures/ holds one folder per class. Without it, a small network learns the digits 0 to 4 and
-is then fine-tuned on fifty pictures of each of 5 to 9. Interrupted, the same command goes on.
+is then fine-tuned on fifty pictures of each of 5 to 9. Interrupted, the same command resumes.
 --output gets best.keras, curves.png, confusion.png, results.json and more.
 """
 

@@ -1,10 +1,10 @@
-"""Write the Kotlin and Swift that feed a converted file, with its sizes and quantisation.
+"""Write the Kotlin and Swift that feed a converted file, with its sizes and quantization.
 
     python examples/generate_snippets.py                     # examples/android, examples/ios
     python examples/generate_snippets.py model.tflite --output my_app
 
 Without a file, one is converted from a small untrained SE network (5 s): sizes, dtypes and
-quantisation do not depend on the weights. A test runs this and compares; no test compiles
+quantization do not depend on the weights. A test runs this and compares; no test compiles
 Kotlin or Swift. Apps that use MediaPipe Tasks need none of it: its ImageClassifier reads the
 sizes and labels from the file.
 """

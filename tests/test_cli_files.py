@@ -34,14 +34,14 @@ def test_labels_c_array_and_onnx(folder, call):
     status, _, errors = call("convert", model, *pictures, "--c-array", "-o", folder / "model.x")
     assert status == 2 and "model.h' exists; pass --overwrite" in errors
 
-    for source, quantised in ((model, False), (file, True)):
-        output = folder / f"{quantised}.onnx"
+    for source, quantized in ((model, False), (file, True)):
+        output = folder / f"{quantized}.onnx"
         options = ("--images", folder / "pictures", "--layout", "nchw", "-o", output)
         status, printed, errors = call("onnx", source, *options, "--json")
         assert (status, errors) == (0, "")
         result = json.loads(printed)
         assert result["input"]["shape"] == [1, 3, 32, 32]
-        assert ("QuantizeLinear" in result["operators"]) == quantised
+        assert ("QuantizeLinear" in result["operators"]) == quantized
         assert output.stat().st_size == result["size_bytes"]
 
 

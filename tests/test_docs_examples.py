@@ -118,6 +118,11 @@ def test_the_commands_of_a_page_parse(name):
                     pytest.fail(f"{name}:{line}: {command}")
 
 
+def test_the_page_of_the_command_line_has_every_command():
+    page = (DOCS / "reference" / "command-line.md").read_text()
+    assert set(re.findall(r"{{ help (\w+) }}", page)) == {command.name for command in COMMANDS}
+
+
 def test_the_diagrams_are_current(monkeypatch):
     monkeypatch.syspath_prepend(DOCS)
     generate = load("generate_figures")

@@ -1,4 +1,4 @@
-"""Quantisation-aware training: the file equals the model that was trained."""
+"""Quantization-aware training: the file equals the model that was trained."""
 
 import keras
 import numpy as np
@@ -29,7 +29,7 @@ def pictures(count=48, size=32):
 
 
 def trained(model, size=32, epochs=4):
-    """Trained to name the strongest colour: what is quantised has meaningful statistics."""
+    """Trained to name the strongest colour: what is quantized has meaningful statistics."""
     for layer in model._flatten_layers():
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.8
@@ -138,7 +138,7 @@ def test_saving_keeps_outputs_and_file(quantized, tmp_path):
     assert convert(loaded).report.inspection.is_strict_int8
 
 
-def test_strip_undoes_quantisation(small):
+def test_strip_undoes_quantization(small):
     stripped = strip(quantize_aware(small, Pixels()))
     images, _ = pictures(8, 16)
     np.testing.assert_allclose(
@@ -270,8 +270,8 @@ def test_conversion_options_that_contradict_the_training_are_refused(quantized, 
         convert(quantized, **options)
 
 
-def test_quantising_twice_and_stripping_a_plain_model_are_refused(small, quantized):
-    with pytest.raises(ValueError, match="quantised already"):
+def test_quantizing_twice_and_stripping_a_plain_model_are_refused(small, quantized):
+    with pytest.raises(ValueError, match="quantized already"):
         quantize_aware(quantized)
     with pytest.raises(ValueError, match="no FakeQuant layer"):
         strip(small)

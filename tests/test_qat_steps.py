@@ -1,4 +1,4 @@
-"""Every operator of a quantised file gives what the model gives: the same integers.
+"""Every operator of a quantized file gives what the model gives: the same integers.
 
 Each layer is given the very tensors that the file computed before it, so that a difference is
 found where it is made. Convolutions, sums and products are equal in every value; operators whose

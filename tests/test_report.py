@@ -253,7 +253,7 @@ def test_a_model_without_classes(tmp_path):
     assert "against Keras on 40 pictures" in report.to_html()
 
 
-def test_a_quantisation_aware_model():
+def test_a_quantization_aware_model():
     aware = quantize_aware(network(), calibration=PIXELS)
     report = make_report(aware, convert(aware, "static_int8", PIXELS), PIXELS, LABELS, **QUICK)
     assert report.comparison.snr_db > 35

@@ -101,7 +101,7 @@ def test_a_good_file_has_nothing_to_explain():
     assert "what lowers the SNR" not in str(report)
 
 
-def test_a_quantised_model_is_compared_with_its_float_file():
+def test_a_quantized_model_is_compared_with_its_float_file():
     """Its pixels are uint8, and nothing calibrated it."""
     steps = [layers.Conv2D(4, 3, padding="same", activation="relu") for _ in range(2)]
     model = deployed(quantize_aware(functional(*steps), calibration=IMAGES))

@@ -1,4 +1,4 @@
-"""Pruning, clustering and quantisation in a child process, the caller's Keras untouched."""
+"""Pruning, clustering and quantization in a child process, the caller's Keras untouched."""
 
 import importlib.util
 import os
@@ -78,7 +78,7 @@ def accuracy(model, images, labels):
 
 
 @needs_tfmot
-def test_quantisation_gives_a_strict_file_and_leaves_the_callers_keras_alone(model):
+def test_quantization_gives_a_strict_file_and_leaves_the_callers_keras_alone(model):
     images, labels = pictures()
     before = model.get_weights()
     tuned = quantize_aware(model, Pixels(), engine="tfmot", tuning=Tuning(images, labels))

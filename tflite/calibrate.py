@@ -10,7 +10,7 @@ from .images import Images
 from .multipliers import widen_too_fine
 
 _ZERO = 1e-6
-# XNNPACK adds two int8 tensors when their scales are at least 1/1024 of the sum's. The quantiser
+# XNNPACK adds two int8 tensors when their scales are at least 1/1024 of the sum's. The quantizer
 # for int16 coarsens a kernel until the bias fits into 2^30 steps of its products.
 _SMALLEST_SUMMAND = {"int8": 1 / 512, "int16": 1 / 8}
 _OUTPUT_AXIS = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "DEPTHWISE_CONV_2D": 3}  # of the kernel
@@ -37,7 +37,7 @@ def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") 
     - A result whose step would be finer than a kernel for int8 can compute (`widen_too_fine`).
 
     Args:
-        calibrated: float .tflite file with the observed ranges, before its quantisation.
+        calibrated: float .tflite file with the observed ranges, before its quantization.
         raw_pixels: whether the input is raw pixels.
         activations: dtype of the integer file's activations, "int8" or "int16".
 

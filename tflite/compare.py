@@ -26,7 +26,7 @@ class Comparison:
             row of at least two classes.
         float_accuracy, file_accuracy: top-1 accuracy of the Keras model and of the file;
             None without labels.
-        snr_db: 10 log10(sum ref^2 / sum (ref - file)^2) over the dequantised outputs of all
+        snr_db: 10 log10(sum ref^2 / sum (ref - file)^2) over the dequantized outputs of all
             images, in dB; infinite when they are equal.
         max_abs_error, mean_abs_error: of the same values.
         measured_on: "logits" where the model ends in a softmax or sigmoid, else "outputs":

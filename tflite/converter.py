@@ -22,7 +22,7 @@ def run_converter(
     """Convert a lowered model of batch 1 with TensorFlow's converter.
 
     Static recipes learn the ranges of the activations from `images`; None takes those of
-    the fake quantisation in the model.
+    the fake quantization in the model.
 
     Raises:
         RuntimeError: when the converter refuses it.
@@ -59,7 +59,7 @@ def convert_file(
                 if recipe.activations == "int16"
                 else sets.TFLITE_BUILTINS_INT8
             ]
-            # Calibration and quantisation apart, to mend the ranges in between.
+            # Calibration and quantization apart, to mend the ranges in between.
             converter._experimental_calibrate_only = True
         try:
             content, calibrated = converter.convert(), None
@@ -94,7 +94,7 @@ def check_file(inspection: Inspection, recipe: Recipe, io: str, raw_pixels: bool
     expected = (1.0, -128 if io == "int8" else 0)
     if raw_pixels and io in ("uint8", "int8") and (tensor.scale, tensor.zero_point) != expected:
         raise RuntimeError(
-            "The converter did not quantise raw pixels as they are stored: scale and zero point "
+            "The converter did not quantize raw pixels as they are stored: scale and zero point "
             f"should be {expected}. Received: {(tensor.scale, tensor.zero_point)}"
         )
 

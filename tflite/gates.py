@@ -93,7 +93,7 @@ def gate_names(calibrated: bytes) -> list[str]:
 def fit_gate_scales(quantized: bytes, calibrated: bytes) -> bytes:
     """Give the gates that were computed in float the int8 scale that fits their range.
 
-    The converter quantises the result of a LOGISTIC in float with the scale of the int8
+    The converter quantizes the result of a LOGISTIC in float with the scale of the int8
     LOGISTIC, and nothing is won (14.4 dB for gates of 0.0025; 43.7 after this).
 
     Args:

@@ -31,7 +31,7 @@ class Inspection:
 
     Attributes:
         size_bytes: size of the file.
-        inputs, outputs: name, shape, dtype and quantisation of each.
+        inputs, outputs: name, shape, dtype and quantization of each.
         operators: kinds of operators, in order of first appearance.
         sequence: names of all operators in order of execution.
         partitions: number of subgraphs that XNNPACK runs.
@@ -61,8 +61,8 @@ class Inspection:
         lines = [f"{self.size_bytes} bytes, {len(self.sequence)} operators"]
         for kind, tensors in (("input", self.inputs), ("output", self.outputs)):
             for t in tensors:
-                quantised = "" if t.scale is None else f", scale {t.scale:g}, zero {t.zero_point}"
-                lines.append(f"{kind} {t.name}: {t.dtype} {list(t.shape)}{quantised}")
+                quantized = "" if t.scale is None else f", scale {t.scale:g}, zero {t.zero_point}"
+                lines.append(f"{kind} {t.name}: {t.dtype} {list(t.shape)}{quantized}")
         lines += [
             f"{op.count:5d} x {op.name} (version {op.version}; {', '.join(op.dtypes)})"
             for op in self.operators

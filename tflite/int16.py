@@ -1,4 +1,4 @@
-"""Quantisation to int16 activations, from a float file with the ranges of its tensors."""
+"""Quantization to int16 activations, from a float file with the ranges of its tensors."""
 
 from . import flatfile
 
@@ -6,7 +6,7 @@ from . import flatfile
 def quantize_int16(calibrated: bytes, io: str) -> bytes:
     """Make a file of int16 activations, int8 weights and int64 biases.
 
-    By TensorFlow's older quantiser: the newer one gives int16 zero points, which no kernel takes
+    By TensorFlow's older quantizer: the newer one gives int16 zero points, which no kernel takes
     (TensorFlow 2.21).
 
     Args:
@@ -31,7 +31,7 @@ def quantize_int16(calibrated: bytes, io: str) -> bytes:
 def _with_own_buffers(content: bytes) -> bytes:
     """A copy in which no two tensors share a buffer.
 
-    The older quantiser writes a tensor's integers where its floats were, and would read them as
+    The older quantizer writes a tensor's integers where its floats were, and would read them as
     floats for the next tensor: equal kernels of two layers became zeros.
     """
     model, taken = flatfile.unpack(content), set()

@@ -1,4 +1,4 @@
-"""Quantisation to int8, from a float file with the ranges of its tensors."""
+"""Quantization to int8, from a float file with the ranges of its tensors."""
 
 from . import flatfile
 from .gates import fit_gate_scales, gate_names

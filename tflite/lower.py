@@ -74,7 +74,7 @@ def lower(
     >>> [type(layer).__name__ for layer in lower(model).layers]
     ['InputLayer', 'Flatten', 'Dense']
     """
-    from .qat.model import QuantizedModel  # here, because it is lowered before it is quantised
+    from .qat.model import QuantizedModel  # here, because it is lowered before it is quantized
 
     shape = image_shape(model, input_size)
     inputs = keras.Input(batch_shape=(batch_size, *shape), dtype="float32", name="image")

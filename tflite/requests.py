@@ -41,7 +41,7 @@ def check_classes(bounds: Bounds, classes: int | None, model: keras.Model) -> No
 
 
 def check_quantized_options(recipe: str | Recipe, preprocess) -> None:
-    """Raise for options that a quantisation-aware model decides itself."""
+    """Raise for options that a quantization-aware model decides itself."""
     if getattr(recipe, "name", recipe) != "static_int8":
         raise ValueError(
             "A model from `quantize_aware` converts with recipe 'static_int8'; `strip` gives "

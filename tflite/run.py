@@ -1,4 +1,4 @@
-"""Run a .tflite file in the LiteRT interpreter, quantisation included."""
+"""Run a .tflite file in the LiteRT interpreter, quantization included."""
 
 import os
 import time
@@ -92,7 +92,7 @@ class Runner:
         return [info.dequantize(array) for info, array in zip(self.outputs, stored, strict=True)]
 
     def set_input(self, image: np.ndarray) -> None:
-        """Quantise one image, (h, w, c), into the file's input."""
+        """Quantize one image, (h, w, c), into the file's input."""
         index = self.interpreter.get_input_details()[0]["index"]
         self.interpreter.set_tensor(index, self.inputs[0].quantize(image)[None])
 

@@ -29,7 +29,7 @@ def clip_logits(calibrated: bytes, images: Images) -> bytes | None:
     sigmoid, whose logits may be asked for.
 
     Args:
-        calibrated: float .tflite file with the observed ranges, before its quantisation to int8.
+        calibrated: float .tflite file with the observed ranges, before its quantization to int8.
         images: as for `convert`; at most 32 are looked at.
 
     Returns:

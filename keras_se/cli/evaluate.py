@@ -11,7 +11,7 @@ DETAILS = """\
 Prints top-1 and top-5 accuracy in percent. A network by name takes its published weights, and
 the size, crop and filter they were measured with; ImageNet's validation pictures in folders
 n01440764, ... then give the published figure. --state keeps what was counted, so that an
-interrupted run goes on.
+interrupted run resumes.
 """
 
 EXAMPLES = """\

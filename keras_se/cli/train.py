@@ -15,7 +15,7 @@ Trains a network on a folder of pictures, one folder per class, or train/ and va
 folder per class each. Without other flags this is an SE-ResNet-20 for small pictures; for
 pictures of some hundred pixels take --preset finetune, which starts from published weights.
 
-Broken off, by Ctrl-C, a crash or a power cut, the same command goes on from the last
+Interrupted by Ctrl-C, a crash or a power cut, the same command resumes from the last
 checkpoint, and ends with the same weights.
 
 Writes into --output: settings.toml, state.npz (for going on), log.csv, best.keras,
@@ -180,7 +180,7 @@ def _print(results: dict, output: Path) -> None:
 
 COMMAND = Command(
     name="train",
-    summary="train a network on a folder of pictures; goes on where it was broken off",
+    summary="train a network on a folder of pictures; resumes where it was interrupted",
     details=DETAILS,
     examples=EXAMPLES,
     add_arguments=_add_arguments,

@@ -32,7 +32,7 @@ class FreezeBatchNorm(keras.callbacks.Callback):
             more than `last_epochs` epochs, since the statistics would then never be learnt.
             (To train against the statistics that a model has, set `trainable = False`.)
 
-    If a run is broken off within a frozen epoch (Ctrl-C), call `restore()`.
+    If a run is interrupted within a frozen epoch (Ctrl-C), call `restore()`.
 
     >>> import numpy as np
     >>> norm = keras.layers.BatchNormalization()
@@ -81,7 +81,7 @@ class FreezeBatchNorm(keras.callbacks.Callback):
         self.restore()
 
     def restore(self):
-        """Undo the freezing, after a run that was broken off."""
+        """Undo the freezing, after a run that was interrupted."""
         self._unfreeze()
         if self._rebuilt:
             self.model.make_train_function(force=True)

@@ -52,8 +52,7 @@ def compile_for_training(
             `weight_decay` is another quantity; see `L2SGD`.
         label_smoothing: float in [0, 1).
         jit_compile: bool or "auto". "auto" is Keras' rule: XLA on accelerators; on a CPU
-            with TensorFlow none, where it costs (an epoch of SE-ResNet-20 on CIFAR-10, two
-            cores: 118 s without, 168 s with); with PyTorch none; with JAX always.
+            with TensorFlow none, where it costs; with PyTorch none; with JAX always.
         precision: "float32", "mixed_bfloat16" or "mixed_float16": the model is changed to it
             in place by `set_precision`. None leaves it as it was built. With mixed_float16
             the optimizer is wrapped in a LossScaleOptimizer.

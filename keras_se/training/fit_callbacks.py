@@ -146,7 +146,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.unreadable, self.group = unreadable, group
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self.record.steps % self.params["steps"]:  # broken off in this epoch
+        if self.record.steps % self.params["steps"]:  # interrupted in this epoch
             state = self.group.file_of_first(self.output / STATE)
             assert state is not None  # steps are counted on from there
             load_metrics(state, self.model)

@@ -33,7 +33,7 @@ def fit(
     model: keras.Model | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.callbacks.History:
-    """Train a classifier; go on where a run with the same settings was broken off.
+    """Train a classifier; resume where a run with the same settings was interrupted.
 
     In `settings.output` it leaves settings.toml (all settings, as they were resolved),
     state.npz (what a restart needs), log.csv, best.keras (highest validation accuracy),

@@ -1,4 +1,4 @@
-"""All that a run needs to go on as if it had not been broken off, in one file."""
+"""All that a run needs to go on as if it had not been interrupted, in one file."""
 
 import contextlib
 import json
@@ -73,7 +73,7 @@ def load_variables(file: Path | BinaryIO, model: keras.Model, groups: tuple[str,
 
 
 def load_metrics(file: Path | BinaryIO, model: keras.Model) -> None:
-    """The sums behind the metrics of an epoch that was broken off."""
+    """The sums behind the metrics of an epoch that was interrupted."""
     none = np.zeros((1, model.output_shape[-1]), "float32")
     model.compute_metrics(None, none, none)  # makes the variables
     with np.load(file) as arrays:

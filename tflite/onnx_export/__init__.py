@@ -19,7 +19,7 @@ LAYOUTS = ("nhwc", "nchw")
 OPSETS = range(13, 19)  # QDQ per channel begins with 13, and tf2onnx 1.17 ends with 18
 # Float exports differ by rounding (105 dB and more, measured). Integer kernels of the two
 # runtimes round differently now and then, and ONNX has no dynamic-range convolution.
-_MIN_SNR_DB = {"float32": 60, "quantised": 20}
+_MIN_SNR_DB = {"float32": 60, "quantized": 20}
 
 
 def to_onnx(

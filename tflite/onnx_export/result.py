@@ -16,7 +16,7 @@ class OnnxResult:
         path: where it lies.
         opset: version of the ONNX operators.
         layout: order of the input's axes, "nhwc" or "nchw".
-        input, output: name, shape, dtype and quantisation.
+        input, output: name, shape, dtype and quantization.
         operators: how often each operator occurs.
         snr_db: 10 log10(sum ref^2 / sum (ref - onnx)^2) of the outputs in dB, where ref is the
             Keras model or the .tflite file; infinite when they are equal.

@@ -68,11 +68,11 @@ def tflite_source(model, images) -> Source:
         stored = np.arange(256, dtype="uint8").astype(tensor.dtype)  # every value that it takes
         images = _noise(shape, None if tensor.scale is None else tensor.dequantize(stored))
     images = load_images(images, shape)
-    quantised = any(
+    quantized = any(
         detail["dtype"] == np.int8 for detail in runner.interpreter.get_tensor_details()
     )
     return Source(
-        kind="quantised" if quantised else "float32",
+        kind="quantized" if quantized else "float32",
         input=tensor,
         output=runner.outputs[0],
         images=images,

@@ -56,7 +56,7 @@ def quantize_aware(
         ImportError: for engine="tfmot" without the extra.
         RuntimeError: when its child process fails, with its message.
         TypeError: for a subclassed model.
-        ValueError: for a model that is quantised already, layers without an int8 form (by
+        ValueError: for a model that is quantized already, layers without an int8 form (by
             name), a concatenation of ranges that the format fixes differently, or images
             that do not fit; all before any work on the ranges.
 

@@ -108,7 +108,7 @@ def _affine(x, scale, offset, name: str, trainable: bool = False):
     if len(x.shape) != 4:
         raise ValueError(
             f"{name!r} scales a tensor of shape {x.shape}; feature maps (b, h, w, c) and "
-            "vectors (b, c) are quantised"
+            "vectors (b, c) are quantized"
         )
     scale = np.broadcast_to(np.asarray(scale, "float32"), channels)
     offset = np.broadcast_to(np.asarray(offset, "float32"), channels)
@@ -153,7 +153,7 @@ def _operator(operation, kind: str, x1, x2):
     if kind == "Subtract":
         sign = 1.0 if symbolic[0] else -1.0
         return _affine(x, sign, -sign * np.asarray(constant), operation.name)
-    raise ValueError(f"{operation.name!r} ({kind} with a constant) has no quantised form")
+    raise ValueError(f"{operation.name!r} ({kind} with a constant) has no quantized form")
 
 
 def _activation_of(layer, x):

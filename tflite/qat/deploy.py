@@ -1,4 +1,4 @@
-"""The form of a quantised model that TensorFlow's converter takes."""
+"""The form of a quantized model that TensorFlow's converter takes."""
 
 from collections import Counter
 

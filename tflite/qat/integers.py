@@ -1,6 +1,6 @@
-"""The arithmetic of an int8 file, in Keras: what a quantised model computes at inference.
+"""The arithmetic of an int8 file, in Keras: what a quantized model computes at inference.
 
-Fake quantisation sums rounded floats, the file sums integers. The sums differ in their last
+Fake quantization sums rounded floats, the file sums integers. The sums differ in their last
 bits, and biases are rounded in the file alone. A sum on the border of two steps then falls to
 the other side, and within some ten layers that grows to the size of the rounding itself: deep
 networks ended 24 to 30 dB from their file. So the sums are made of integers here too.
@@ -126,7 +126,7 @@ class Linear:
 
 
 def run(operation, *args, **kwargs):
-    """Compute one operation of a quantised model as its file does.
+    """Compute one operation of a quantized model as its file does.
 
     Args:
         operation: layer or `keras.ops` operation.

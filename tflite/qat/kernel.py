@@ -1,4 +1,4 @@
-"""The int8 kernel of a quantised convolution, with the BatchNorm behind it folded in."""
+"""The int8 kernel of a quantized convolution, with the BatchNorm behind it folded in."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,7 +34,7 @@ class Kernel:
 
     @classmethod
     def of(cls, layer) -> "Kernel":
-        """Of a quantised layer."""
+        """Of a quantized layer."""
         kernel = ops.convert_to_tensor(layer.kernel)
         shape = tuple(kernel.shape)
         last_axes = 2 if isinstance(layer, keras.layers.DepthwiseConv2D) else 1

@@ -40,7 +40,7 @@ def kernel_bounds(kernel, per_channel: bool):
 
 
 def sums_of(layer, inputs, kernel):
-    """What a quantised layer sums up with an int8 kernel, without its bias."""
+    """What a quantized layer sums up with an int8 kernel, without its bias."""
     if isinstance(layer, keras.layers.Dense):
         return ops.matmul(inputs, kernel)
     if isinstance(layer, keras.layers.DepthwiseConv2D):

@@ -1,4 +1,4 @@
-"""The quantised model: fake quantisation in training, the file's integers at inference."""
+"""The quantized model: fake quantization in training, the file's integers at inference."""
 
 import keras
 

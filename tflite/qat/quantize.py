@@ -1,4 +1,4 @@
-"""Quantisation-aware training: a model that computes as its int8 file will, and trains."""
+"""Quantization-aware training: a model that computes as its int8 file will, and trains."""
 
 import keras
 
@@ -35,7 +35,7 @@ def quantize_native(
     """`quantize_aware` with the layers of this package."""
     shape = image_shape(model, input_size)
     if is_quantized(model):
-        raise ValueError(f"{model.name!r} is quantised already; `strip` undoes it")
+        raise ValueError(f"{model.name!r} is quantized already; `strip` undoes it")
     raw_pixels = preprocess is not None
     images = None if calibration is None else load_images(calibration, shape, raw_pixels)
     plain = canonical(lower(model, preprocess, batch_size=None, input_size=shape[:2]))
@@ -58,7 +58,7 @@ def calibrate_ranges(model: keras.Model, images, batch_size: int = _BATCH) -> No
         batch_size: pictures at a time.
 
     Raises:
-        ValueError: for a model that is not quantised, or images that do not fit.
+        ValueError: for a model that is not quantized, or images that do not fit.
     """
     check_quantized(model)
     shape = model.inputs[0].shape[1:]
@@ -76,16 +76,16 @@ def calibrate_ranges(model: keras.Model, images, batch_size: int = _BATCH) -> No
 
 
 def strip(model: keras.Model) -> keras.Model:
-    """The plain model behind a quantised one, with the trained weights.
+    """The plain model behind a quantized one, with the trained weights.
 
-    It is the lowered form of the model that was quantised: primitive Keras layers, float32,
+    It is the lowered form of the model that was quantized: primitive Keras layers, float32,
     trainable, preprocessing included if there was any.
 
     Args:
         model: result of `quantize_aware`, trained or not. It is not changed.
 
     Raises:
-        TypeError, ValueError: for a model that is not quantised.
+        TypeError, ValueError: for a model that is not quantized.
     """
     check_quantized(model)
     clips = {}
@@ -118,7 +118,7 @@ def check_quantized(model: keras.Model) -> None:
 
 
 def takes_raw_pixels(model: keras.Model) -> bool:
-    """Whether a quantised model has its preprocessing inside."""
+    """Whether a quantized model has its preprocessing inside."""
     first = next(_fake_quants(model))
     return (first.low, first.high) == (0.0, 255.0)
 
@@ -128,7 +128,7 @@ def _fake_quants(model):
 
 
 def _with_fake_quant(plain: keras.Model, raw_pixels: bool) -> keras.Model:
-    """Quantised kernels, and a `FakeQuant` after every node that `place_ranges` names."""
+    """Quantized kernels, and a `FakeQuant` after every node that `place_ranges` names."""
     nodes = trace(plain)
     check_supported(nodes)
     after: dict[Node, tuple[FakeQuant, int]] = {}

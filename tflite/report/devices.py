@@ -156,7 +156,7 @@ CORE_ML = Device(
     source=f"{_DELEGATE}/delegates/coreml/coreml_delegate.mm",
     rest="runs on the CPU",
     rules=(
-        dtypes(("float32",), "the delegate takes no quantised model", 'recipe="float16"'),
+        dtypes(("float32",), "the delegate takes no quantized model", 'recipe="float16"'),
         weights("int8", "int8 weights with float values", 'recipe="float16"'),
         highest_version(1, _DENSE, DEPTHWISE_CONV_2D=2, FULLY_CONNECTED=6, DEQUANTIZE=3),
     ),

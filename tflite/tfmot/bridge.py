@@ -29,7 +29,7 @@ from ..source import image_shape
 
 @dataclass(frozen=True)
 class Tuning:
-    """The training that goes with pruning, clustering or quantisation.
+    """The training that goes with pruning, clustering or quantization.
 
     Attributes:
         images: as the model takes them, or raw pixels with `preprocess`: an array, a list, a
@@ -54,7 +54,7 @@ class Tuned:
     Attributes:
         model: plain Keras 3 model, lowered, with the tuned weights; `convert` takes it.
         history: loss and accuracy, one number for each epoch.
-        tflite: the int8 file of a quantised model, uint8 in and out; None otherwise.
+        tflite: the int8 file of a quantized model, uint8 in and out; None otherwise.
     """
 
     model: keras.Model
@@ -73,7 +73,7 @@ def tune(
     """Rebuild, tune and bring back a model; see `prune`, `cluster` and `quantize_aware`."""
     shape = image_shape(model, input_size)
     if is_quantized(model):
-        raise ValueError(f"{model.name!r} is quantised already; `strip` gives the plain model")
+        raise ValueError(f"{model.name!r} is quantized already; `strip` gives the plain model")
     if find_spec("tensorflow_model_optimization") is None or find_spec("tf_keras") is None:
         raise ImportError("This needs TensorFlow Model Optimization: pip install 'keras-se[tfmot]'")
     images = load_images(tuning.images, shape, preprocess is not None)

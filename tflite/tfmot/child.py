@@ -3,7 +3,7 @@
     python child.py FOLDER
 
 FOLDER holds task.json, weights.npz, images.npy and labels.npy; result.json,
-tuned.npz and, for quantisation, model.tflite are written there. Nothing of
+tuned.npz and, for quantization, model.tflite are written there. Nothing of
 keras_se is imported: this process sees tf_keras alone.
 """
 
@@ -28,7 +28,7 @@ _LEFT_OUT = ("initializer", "regularizer", "constraint", "dtype", "axis_names")
 
 
 class OutputOnly(quantization.QuantizeConfig):
-    """Quantises what a layer without weights returns; TFMOT's registry lacks such layers."""
+    """Quantizes what a layer without weights returns; TFMOT's registry lacks such layers."""
 
     def get_weights_and_quantizers(self, layer):
         return []

@@ -31,9 +31,9 @@ What is the same as on one device:
     several processes they give another run of the same recipe, and so does dropout on several
     devices of TensorFlow.
 
-Rank 0 writes all files, and says what there is to go on from; the others need no access to its
+Rank 0 writes all files, and says what there is to resume from; the others need no access to its
 `output`. When a process dies, the others end: at once under `launch`, after up to 45 seconds
-on other machines; the error names it, and the same command goes on from the last checkpoint.
+on other machines; the error names it, and the same command resumes from the last checkpoint.
 The addresses and the pictures are not protected in any way: use a private network.
 """
 

@@ -139,7 +139,7 @@ def _reason(rank: int, world: int, status: int, log: str) -> str:
     by = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
     said = [line.strip() for line in log.splitlines() if not re.match(NOISE, line)]
     tail = " / ".join(said[-3:])
-    return f"{name} {by}; the others end too. The same command goes on from the last checkpoint" + (
+    return f"{name} {by}; the others end too. The same command resumes from the last checkpoint" + (
         f". Its last lines: {tail}" if tail else ""
     )
 
