@@ -6,8 +6,8 @@ Cost:     2 minutes, 4 GB
 Expected: every operator on the NPU, with the channel mean of CBAM as MEAN or as a convolution.
           Vela 5.2, ethos-u55-128, its own estimates of time and of SRAM + flash:
             SEResNet50    159 operators   124 ms            1783 KiB + 26.3 MiB
-            CBAMResNet18  198 operators   62.3 ms, 60.9 ms  1609 KiB + 11.4 MiB
-            SKNet26       122 operators   105 ms            2093 KiB + 16.3 MiB
+            CBAMResNet18  198 operators   62.1 ms, 60.8 ms  1609 KiB + 11.4 MiB
+            SKNet26       122 operators   105 ms            2029 KiB + 16.3 MiB
 
 Random weights, calibrated on two pictures of noise: neither decides what the NPU runs.
 """
