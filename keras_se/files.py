@@ -31,9 +31,18 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file)  # or a power cut may leave the new name with nothing in it
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: str | os.PathLike) -> None:
+    """Remove what killed processes left beside `path`, where no other is writing it now."""
+    path = Path(path)
+    for leftover in path.parent.glob(f".{path.stem}.{'[0-9a-f]' * 32}{path.suffix}"):
+        leftover.unlink(missing_ok=True)
 
 
 def write_whole(path: str | os.PathLike, content: bytes) -> Path:

@@ -1,92 +1,34 @@
-"""`fit`: the pipeline, resuming, what is written, what is refused."""
+"""`fit`: resuming, what is written, what is refused."""
 
 import csv
 import doctest
 import importlib
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
+import shutil
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+from fit_runs import StopAt, array, equal_weights, network, settings, write_pictures
 from keras import layers
 from PIL import Image
 
 from keras_se import training
-from keras_se.applications import Preprocessing, ResNetCIFAR
-from keras_se.training import FitSettings, fit, pipeline, sources
-from keras_se.training.fit_augment import shift_and_flip
-from keras_se.training.fit_callbacks import NotFiniteError
+from keras_se.applications import ResNetCIFAR
+from keras_se.training import FitSettings, NotFiniteError, fit, sources
+from keras_se.training.fit_callbacks import StopOnNaN
 from keras_se.training.fit_order import numbers_of_step
-
-PER_CLASS = 14
-RAW = Preprocessing((0, 0, 0), (1, 1, 1))
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Three classes of pictures in their own colour, in train/ and val/."""
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for part, count in (("train", PER_CLASS), ("val", 7)):
-        for label in range(3):
-            directory = folder / part / f"class{label}"
-            directory.mkdir(parents=True)
-            for number in range(count):
-                pixels = rng.integers(0, 175, (32, 32, 3), dtype=np.uint8)
-                pixels[..., label] += 80
-                Image.fromarray(pixels).save(directory / f"{number:02d}.png")
-    return folder
-
-
-def network():
-    """Everything that has a state: BatchNorm, dropout, an inner layer that is not the last."""
-    keras.utils.set_random_seed(1)
-    return keras.Sequential(
-        [
-            keras.Input((32, 32, 3)),
-            layers.Conv2D(4, 3, strides=4),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.GlobalAveragePooling2D(),
-            layers.Dropout(0.3),
-            layers.Dense(3, activation="softmax"),
-        ]
-    )
-
-
-def settings(data, tmp_path, **values):
-    given = {"epochs": 3, "batch_size": 10, "image_size": 32, "checkpoint_steps": 3}
-    return FitSettings(data, output=tmp_path / "run", **given | values)
-
-
-class StopAt(keras.callbacks.Callback):
-    """Break a run off after so many of its steps."""
-
-    def __init__(self, steps):
-        super().__init__()
-        self.left = steps
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
-def array(variable):
-    return keras.ops.convert_to_numpy(variable)
-
-
-def equal_weights(model, other):
-    for one, two in zip(model.weights, other.weights, strict=True):
-        np.testing.assert_array_equal(array(one), array(two), err_msg=one.path)
+    return write_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.mark.parametrize(
     "module",
-    "fit_callbacks fit_compile fit_results pipeline presets run settings sources state".split(),
+    "fit_callbacks fit_compile fit_results loss presets run settings settings_file".split(),
 )
 def test_the_examples_in_the_docstrings(module):
     assert doctest.testmod(importlib.import_module(f"keras_se.training.{module}")).failed == 0
@@ -155,7 +97,95 @@ def test_another_run_in_the_same_folder_is_refused(data, tmp_path):
     fit(given, model=network())
     with pytest.raises(FileExistsError, match="seed: 0 there"):
         fit(replace(given, seed=1), model=network())
+    small = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    with pytest.raises(ValueError, match="must map"):  # nothing is cleared for a run that cannot be
+        fit(replace(given, seed=1, overwrite=True), model=small)
+    assert (given.output / "last.keras").exists()
     fit(replace(given, seed=1, overwrite=True), model=network())
+    (given.output / "state.npz").unlink()
+    with pytest.raises(FileExistsError, match=r"without its state\.npz"):
+        fit(replace(given, seed=1), model=network())
+
+
+def test_validation_pictures_are_part_of_a_run(data, tmp_path):
+    folder = shutil.copytree(data, tmp_path / "pictures")
+    given = settings(folder, tmp_path, epochs=1)
+    fit(given, model=network())
+    (folder / "val/class0/00.png").unlink()
+    with pytest.raises(FileExistsError, match="other pictures"):
+        fit(given, model=network())
+
+
+def test_a_start_without_a_checkpoint_leaves_the_folder_free(data, tmp_path):
+    given = settings(data, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        fit(given, model=network(), callbacks=[StopAt(2)])
+    assert (given.output / "settings.toml").exists()
+    leftover = given.output / f".state.{'0' * 32}.npz"
+    leftover.write_bytes(b"of a process that was killed")
+    other = replace(given, seed=1, epochs=1)
+    assert len(fit(other, model=network()).epoch) == 1
+    assert not leftover.exists()
+
+
+def test_overwrite_resumes_its_own_run_and_repeats_a_complete_one(data, tmp_path):
+    given = settings(data, tmp_path, epochs=2, overwrite=True)
+    with pytest.raises(KeyboardInterrupt):
+        fit(given, model=network(), callbacks=[StopAt(5)])
+    seen = StopAt(100)
+    fit(replace(given, checkpoint_steps=5), model=network(), callbacks=[seen])
+    assert seen.left == 100 - 4  # of eight steps four were done and saved
+    fit(given, model=network(), callbacks=[seen])
+    assert seen.left == 100 - 4 - 8
+
+
+class EarlyStop(keras.callbacks.Callback):
+    """Stop at the end of the second epoch, with weights of its own choice."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == 1
+
+    def on_train_end(self, logs=None):
+        if self.model.stop_training:
+            self.model.layers[-1].bias.assign([1.0, 2.0, 3.0])
+
+
+def test_a_callback_may_stop_a_run(data, tmp_path):
+    given = settings(data, tmp_path, epochs=4, ema=0.9)
+    stopped = fit(given, model=network(), callbacks=[EarlyStop()])
+    assert stopped.epoch == [0, 1]
+    np.testing.assert_array_equal(array(stopped.model.layers[-1].bias), [1, 2, 3])
+    saved = keras.saving.load_model(given.output / "last.keras")
+    equal_weights(saved, stopped.model)
+    assert json.loads((given.output / "results.json").read_text())["epochs"] == 2
+    assert fit(given, model=network()).epoch == [0, 1]  # complete: not gone on with
+
+
+def test_batch_norm_learns_again_after_a_run_that_broke_off(data, tmp_path):
+    model = network()
+    given = settings(data, tmp_path, frozen_epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        fit(given, model=model, callbacks=[StopAt(10)])  # in the frozen third epoch
+    assert all(layer.trainable for layer in model.layers)
+
+
+def test_a_step_waits_for_no_float_and_callbacks_get_theirs(data, tmp_path, monkeypatch):
+    kinds = {"own": set(), "given": set()}
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            kinds["given"].add(type(logs["loss"]))
+
+    watch = StopOnNaN.on_train_batch_end
+
+    def spy(self, batch, logs=None):
+        kinds["own"].add(type(logs["loss"]))
+        watch(self, batch, logs)
+
+    monkeypatch.setattr(StopOnNaN, "on_train_batch_end", spy)
+    fit(settings(data, tmp_path, epochs=1), model=network(), callbacks=[Look()])
+    assert kinds["given"] == {float}
+    assert float not in kinds["own"]
 
 
 def test_unreadable_pictures_are_skipped_and_named(data, tmp_path):
@@ -263,170 +293,6 @@ def test_several_machines_with_tensorflow_are_refused(data, tmp_path, monkeypatc
         fit(settings(data, tmp_path), model=network())
 
 
-AUGMENTED = {
-    "padded": {},
-    "resized": {"crop": "resized"},
-    "all": {"randaugment_ops": 2, "color_jitter": 0.3, "mixup": 0.2, "cutmix": 1.0},
-}
-
-
-@pytest.mark.parametrize("values", AUGMENTED.values(), ids=AUGMENTED)
-def test_batches_depend_on_the_seed_and_the_step_alone(data, tmp_path, values):
-    given = settings(data, tmp_path, **values)
-    source, _ = sources.load_sources(given)
-
-    def take(count, **start):
-        batches = pipeline.training_batches(source, start.pop("of", given), RAW, **start)
-        return list(batches.take(count).as_numpy_iterator())
-
-    whole = take(6)
-    for (images, labels), (again, labels_again) in zip(
-        whole[4:], take(2, first_step=4), strict=True
-    ):
-        np.testing.assert_array_equal(images, again)
-        np.testing.assert_array_equal(labels, labels_again)
-    assert not np.array_equal(whole[0][0], take(1, of=replace(given, seed=1))[0][0])
-    np.testing.assert_allclose(whole[0][1].sum(axis=1), 1, rtol=1e-5)
-    assert whole[0][0].min() >= 0 and whole[0][0].max() <= 255
-    assert len({images.tobytes() for images, _ in whole}) == 6
-
-
-def test_an_epoch_shows_every_picture_at_most_once_in_an_order_of_its_own(data, tmp_path):
-    given = settings(data, tmp_path)
-    source, _ = sources.load_sources(given)
-    epochs = [
-        [n for step in range(4) for n in numbers_of_step(source, given, 4 * epoch + step)]
-        for epoch in range(2)
-    ]
-    for numbers in epochs:
-        assert len(set(numbers)) == len(numbers) == 40
-    assert epochs[0] != epochs[1]
-
-
-@pytest.mark.parametrize("fits", [True, False])
-def test_small_pictures_are_decoded_once(data, tmp_path, monkeypatch, fits):
-    given = settings(data, tmp_path)
-    source, _ = sources.load_sources(given)
-    if not fits:
-        monkeypatch.setattr(pipeline, "KEPT_BYTES", 3 * 32 * 32 * len(source) - 1)
-    for batches in (
-        lambda counted: pipeline.training_batches(counted, given, RAW).take(12),
-        lambda counted: pipeline.validation_batches(counted, given, RAW).repeat(3),
-    ):
-        reads = []
-
-        def read(number, reads=reads):
-            reads.append(number)
-            return source.read(number)
-
-        list(batches(replace(source, read=read)))
-        assert (len(reads) == len(set(reads))) is fits
-
-
-@pytest.mark.parametrize("batches", ["training_batches", "validation_batches"])
-def test_no_epoch_waits_for_the_thread_of_a_closed_iterator(data, tmp_path, batches):
-    given = settings(data, tmp_path)
-    source, _ = sources.load_sources(given)
-    assert getattr(pipeline, batches)(source, given, RAW).options().autotune.enabled is False
-
-
-def test_two_threads_do_not_read_the_same_picture():
-    reads = []
-
-    def read(number):
-        reads.append(number)
-        time.sleep(0.05)  # long enough for the other threads to ask for the same number
-        return 10 * number
-
-    kept = pipeline.kept_by_number(read, 3)
-    with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(kept, [2, 2, 2, 0])) == [20, 20, 20, 0]
-    assert sorted(reads) == [0, 2]
-
-
-@pytest.mark.parametrize("flip", [True, False])
-def test_pictures_are_shifted_and_mirrored_one_by_one(flip):
-    settings = FitSettings("unread", batch_size=400, image_size=16, flip=flip)
-    picture = np.arange(1, 16 * 16 * 3 + 1).reshape(16, 16, 3)
-    batch = np.tile(picture, (400, 1, 1, 1))
-    changed = shift_and_flip(batch, settings, np.int64(3), slice(None)).numpy()
-    padded = np.pad(picture, ((2, 2), (2, 2), (0, 0)))  # an eighth of the size
-    windows = {
-        (row, column, side): padded[row : row + 16, column : column + 16][:, ::side].tobytes()
-        for row in range(5)
-        for column in range(5)
-        for side in ((1, -1) if flip else (1,))
-    }
-    seen = [one.tobytes() for one in changed]
-    assert set(seen) == set(windows.values())  # every shift, and nothing else
-    halves = [
-        shift_and_flip(batch[part], settings, np.int64(3), part).numpy()
-        for part in (slice(0, 200), slice(200, 400))
-    ]
-    np.testing.assert_array_equal(np.concatenate(halves), changed)
-
-
-def test_processes_share_a_batch_without_overlap(data, tmp_path):
-    given = settings(data, tmp_path, crop="none", flip=False)
-    source, _ = sources.load_sources(given)
-    whole, *parts = (
-        next(pipeline.training_batches(source, given, RAW, **part).as_numpy_iterator())
-        for part in ({}, {"rank": 0, "world": 2}, {"rank": 1, "world": 2})
-    )
-    np.testing.assert_array_equal(whole[0], np.concatenate([part[0] for part in parts]))
-
-
-def test_arrays_in_an_npz_file(tmp_path):
-    rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8), np.arange(30) % 3
-    np.savez(tmp_path / "data.npz", x_train=images, y_train=labels[:, None])
-    given = FitSettings(tmp_path / "data.npz", output=tmp_path / "run", validation=0.2)
-    kept, aside = sources.load_sources(given)
-    assert (len(kept), len(aside)) == (24, 6)
-    assert kept.class_names == ("0", "1", "2")
-    np.savez(tmp_path / "data.npz", x_train=images / 255, y_train=labels)
-    with pytest.raises(ValueError, match="uint8"):
-        sources.load_sources(given)
-
-
-@pytest.mark.parametrize("name", training.PRESETS)
-def test_presets_and_toml(name, tmp_path):
-    made = training.make_settings(name, data="pictures")
-    file = tmp_path / "settings.toml"
-    file.write_text(training.settings.to_toml(made))
-    assert training.make_settings(file=file) == made
-
-
-def test_a_preset_gives_the_learning_rate_of_its_source():
-    rates = {"paper": 0.6, "a1": 5e-3, "a2": 5e-3, "a3": 8e-3, "cifar": 0.1, "default": 0.1}
-    for name, rate in rates.items():
-        made = training.make_settings(name, data="pictures")
-        assert made.base_learning_rate * made.batch_size / 256 == pytest.approx(rate)
-
-
-def test_values_win_over_the_file_and_the_file_over_the_preset(tmp_path):
-    file = tmp_path / "run.toml"
-    file.write_text('preset = "cifar"\ndata = "pictures"\nepochs = 10\nbatch_size = 32\n')
-    made = training.make_settings(file=file, batch_size=16)
-    assert (made.epochs, made.batch_size, made.weight_decay) == (10, 16, 1e-4)
-
-
-@pytest.mark.parametrize(
-    "values, message",
-    [
-        ({"crop": "random"}, "one of"),
-        ({"epochs": 0}, "epochs"),
-        ({"epochs": 3, "head_epochs": 3}, "besides"),
-        ({"schedule": "step"}, "warm-up"),
-        ({"label_smoothing": 1.0}, "label_smoothing"),
-        ({"epoch": 3}, "Unknown settings"),
-    ],
-)
-def test_settings_are_checked(values, message):
-    with pytest.raises(ValueError, match=message):
-        training.make_settings(data="pictures", **values)
-
-
 @pytest.mark.parametrize(
     "values, message",
     [
@@ -438,19 +304,6 @@ def test_settings_are_checked(values, message):
 def test_what_cannot_be_trained_is_refused(data, tmp_path, values, message):
     with pytest.raises(ValueError, match=message):
         fit(FitSettings(**{"data": data, "output": tmp_path / "run"} | values))
-
-
-def test_orders_of_many_pictures_have_nothing_in_common():
-    settings, pictures = FitSettings("unread", batch_size=1000), range(50_000)
-    first, *others = (
-        np.concatenate([numbers_of_step(pictures, settings, 50 * epoch + s) for s in (0, 1)])
-        for epoch in range(3)
-    )
-    largest = 4 / np.sqrt(len(first))  # standard errors
-    assert len(set(first)) == len(first)
-    assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < largest
-    for other in others:
-        assert abs(np.corrcoef(first, other)[0, 1]) < largest
 
 
 def test_a_clone_that_lacks_its_preprocessing_is_refused(data, tmp_path):

@@ -4,20 +4,24 @@ from . import distributed
 from .augmentation import light_augmentation
 from .callbacks import FreezeBatchNorm
 from .compile import compile_for_training
-from .loss import SmoothedCrossentropy
+from .fit_callbacks import NotFiniteError
+from .loss import SmoothedBinaryCrossentropy, SmoothedCrossentropy
 from .optimizer import L2SGD, warmup_cosine
 from .pictures import Pictures, load_digits, pictures_from_directory, split
 from .precision import set_precision
 from .presets import PRESETS
 from .run import fit
-from .settings import FitSettings, make_settings
+from .settings import FitSettings
+from .settings_file import make_settings
 
 __all__ = [
     "L2SGD",
     "PRESETS",
     "FitSettings",
     "FreezeBatchNorm",
+    "NotFiniteError",
     "Pictures",
+    "SmoothedBinaryCrossentropy",
     "SmoothedCrossentropy",
     "compile_for_training",
     "distributed",

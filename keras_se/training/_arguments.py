@@ -16,9 +16,13 @@ def check_positive(name: str, value) -> None:
         raise ValueError(f"`{name}` must be above 0. Received: {name}={value!r}")
 
 
-def check_number(name: str, value, low: float, high: float = float("inf")) -> None:
-    """Raise unless `value` is a number in [low, high)."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) < high:
+def check_number(
+    name: str, value, low: float, high: float = float("inf"), *, closed: bool = False
+) -> None:
+    """Raise unless `value` is a number in [low, high), or in [low, high] where that is closed."""
+    valid = isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high
+    if not valid or (value == high and not closed):
         raise ValueError(
-            f"`{name}` must be a number in [{low}, {high}). Received: {name}={value!r}"
+            f"`{name}` must be a number in [{low}, {high}{']' if closed else ')'}. "
+            f"Received: {name}={value!r}"
         )

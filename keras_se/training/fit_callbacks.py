@@ -17,6 +17,30 @@ from .state import Record, averaged, load_metrics, save_state
 STATE, LOG, BEST = "state.npz", "log.csv", "best.keras"
 
 
+class Callbacks(keras.callbacks.CallbackList):
+    """Keras' list, which leaves a step's logs where they are: a float would wait for the device.
+
+    Callbacks that are not of this library, and look at steps, get floats, as from Keras.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        floats = None
+        for callback in self.callbacks:
+            if _is_foreign(callback):
+                floats = floats or {name: float(value) for name, value in logs.items()}
+            callback.on_train_batch_end(batch, logs=floats if _is_foreign(callback) else logs)
+
+
+def _is_foreign(callback) -> bool:
+    """Whether a callback is neither ours nor Keras', and looks at steps."""
+    kind, base = type(callback), keras.callbacks.Callback
+    looks = (
+        kind.on_train_batch_end is not base.on_train_batch_end
+        or kind.on_batch_end is not base.on_batch_end
+    )
+    return looks and kind.__module__.partition(".")[0] not in ("keras", "keras_se")
+
+
 class NotFiniteError(RuntimeError):
     """The loss is not a number, or infinite."""
 
@@ -25,7 +49,7 @@ class StopOnNaN(keras.callbacks.Callback):
     """Raise where the loss is not finite, with the step and its pictures.
 
     The mean loss of the epoch is looked at, one step later, so that no accelerator waits; it
-    is not finite from the step on in which a batch's loss is not.
+    is not finite from the step on in which a batch's loss is not. See `Callbacks`.
     """
 
     def __init__(self, record: Record, pictures: Callable[[int], list[str]]):
@@ -161,9 +185,11 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: float(value) for name, value in logs.items()}
         self.record.history.append({"epoch": epoch + 1, **logs})
+        self.record.stopped = bool(self.model.stop_training)
         if logs["val_accuracy"] > self.record.best:
             self.record.best = logs["val_accuracy"]
-            save_model(self.model, self.output / BEST, self.group)
+            with averaged(self.model):  # by all processes, since they hold it together
+                save_model(self.model, self.output / BEST, self.group)
         if self.group.writes:
             write_log(self.record, self.output / LOG)
         self.save()
@@ -176,17 +202,15 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def save_model(model: keras.Model, path, group: Group) -> None:
-    """Save a model, with the moving average of its weights if there is one."""
-    # All processes take part, since they hold the weights together.
-    with averaged(model), synchronised(model, False):
-        if group.writes:
-            with undistributed(), replacing(path) as temporary:
-                model.save(temporary)
+    """Save a model, by one of the processes."""
+    if group.writes:
+        with synchronised(model, False), undistributed(), replacing(path) as temporary:
+            model.save(temporary)
 
 
 def write_log(record: Record, path) -> None:
-    """One line per epoch, as CSV."""
+    """One line per epoch, as CSV; a column for whatever was logged in any of them."""
     with replacing(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, record.history[0])
+        writer = csv.DictWriter(file, dict.fromkeys(name for row in record.history for name in row))
         writer.writeheader()
         writer.writerows(record.history)

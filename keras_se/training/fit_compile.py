@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 
 from .compile import ends_in_logits
-from .loss import SmoothedCrossentropy
+from .loss import SmoothedBinaryCrossentropy, SmoothedCrossentropy
 from .optimizer import L2SGD, warmup_cosine
 from .precision import set_precision
 from .settings import FitSettings
@@ -57,10 +57,10 @@ def _train_only_the_classifier(model) -> None:
 
 def make_loss(model: keras.Model, settings: FitSettings) -> keras.losses.Loss:
     """The loss by name; labels are one-hot or mixed."""
-    logits, smoothing = ends_in_logits(model), settings.label_smoothing
-    if settings.loss == "binary":
-        return keras.losses.BinaryCrossentropy(from_logits=logits, label_smoothing=smoothing)
-    return SmoothedCrossentropy(from_logits=logits, label_smoothing=smoothing)
+    kinds = {"binary": SmoothedBinaryCrossentropy, "crossentropy": SmoothedCrossentropy}
+    return kinds[settings.loss](
+        from_logits=ends_in_logits(model), label_smoothing=settings.label_smoothing
+    )
 
 
 def make_optimizer(

@@ -1,4 +1,4 @@
-"""Cross-entropy with label smoothing, for integer and for one-hot labels."""
+"""Cross-entropies with label smoothing."""
 
 import keras
 from keras import ops
@@ -39,3 +39,44 @@ class SmoothedCrossentropy(keras.losses.CategoricalCrossentropy):
         if y_true.shape[-1] == 1:  # (b, 1): integer labels
             y_true = ops.one_hot(ops.cast(y_true[..., 0], "int32"), y_pred.shape[-1])
         return super().call(y_true, y_pred)
+
+
+@keras.saving.register_keras_serializable("keras_se")
+class SmoothedBinaryCrossentropy(keras.losses.BinaryCrossentropy):
+    """One sigmoid per class against smoothed labels (Wightman et al., ResNet strikes back).
+
+    With K classes and the one-hot or mixed label q, the target is (1 - e) q + e / K.
+    https://arxiv.org/abs/2110.00476
+
+    Keras' own `label_smoothing` is that of two classes: e / 2 in place of e / K, so that with
+    a thousand classes the wrong ones outweigh the right one.
+
+    Args:
+        from_logits: bool, whether predictions are logits; else they are probabilities.
+        label_smoothing: float in [0, 1], e above.
+        **kwargs: the other arguments of `keras.losses.BinaryCrossentropy`.
+
+    Call arguments:
+        y_true: distributions of shape (b, K).
+        y_pred: predictions of shape (b, K).
+
+    Returns:
+        The mean over the batch and the classes: a float32 scalar.
+
+    >>> import numpy as np
+    >>> loss = SmoothedBinaryCrossentropy(from_logits=True, label_smoothing=0.1)
+    >>> round(float(loss(np.array([[0.0, 1.0]]), np.array([[0.0, 2.0]]))), 4)
+    0.46
+    """
+
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs):
+        super().__init__(from_logits=from_logits, **kwargs)
+        self.smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        y_true = ops.cast(y_true, y_pred.dtype)
+        kept = 1 - self.smoothing
+        return super().call(kept * y_true + self.smoothing / y_pred.shape[-1], y_pred)
+
+    def get_config(self):
+        return super().get_config() | {"label_smoothing": self.smoothing}

@@ -4,23 +4,17 @@ TensorFlow is imported here, as the data pipeline of every Keras backend.
 """
 
 import contextlib
-import functools
-import os
-import threading
 
 import keras
 import numpy as np
 
-from ..applications import Preprocessing, resize_and_crop
-from .fit_augment import batch_augmenter, crop_at_random, shift_and_flip
-from .fit_order import numbers_at
+from ..applications import Preprocessing
+from .fit_augment import batch_augmenter, shift_and_flip
+from .fit_read import BATCHES_AT_ONCE, fits, from_memory, one_by_one, whole_pictures
 from .settings import FitSettings
 from .sources import Source
 
 FOREVER = 2**40  # steps
-KEPT_BYTES = 2**30  # of pictures that are read once and stay in memory
-PICTURES_AT_ONCE = os.cpu_count() or 1
-BATCHES_AT_ONCE = min(4, PICTURES_AT_ONCE)  # a batch may have hundreds of MiB
 BATCHES_AHEAD = 2
 
 
@@ -65,8 +59,8 @@ def training_batches(
     steps = tf.data.Dataset.range(first_step, FOREVER)
     batch = settings.batch_size // world
     part = slice(batch * rank, batch * (rank + 1))
-    kept = settings.crop != "resized" and _fits(source, settings)
-    batches = (_from_memory if kept else _one_by_one)(tf, source, settings, steps, part)
+    kept = settings.crop != "resized" and fits(source, settings)
+    batches = (from_memory if kept else one_by_one)(tf, source, settings, steps, part)
     augment = batch_augmenter(settings)
 
     def finish(step, examples):
@@ -77,65 +71,6 @@ def training_batches(
         return _normalise(tf, tf.clip_by_value(images, 0.0, 255.0), preprocess), labels
 
     return _ahead(tf, batches.map(finish, BATCHES_AT_ONCE))
-
-
-def _from_memory(tf, source: Source, settings: FitSettings, steps, part: slice):
-    """Numbered batches (b, s, s, 3) of pictures that are read once."""
-    size, batch = settings.resolved_size, part.stop - part.start
-
-    def read(number):
-        picture, number = source.read_or_next(number)
-        return resize_and_crop_once(picture, size), np.int64(source.labels[number])
-
-    kept = kept_by_number(read, len(source))
-
-    def read_all(numbers):
-        pictures, labels = zip(*map(kept, numbers.tolist()), strict=True)
-        return np.stack(pictures), np.stack(labels)
-
-    def of_step(step):
-        numbers = numbers_at(step, len(source), settings)[part]
-        images, labels = tf.numpy_function(read_all, [numbers], (tf.uint8, tf.int64))
-        images = tf.ensure_shape(images, (batch, size, size, 3))
-        return step, (images, tf.ensure_shape(labels, (batch,)))
-
-    return steps.map(of_step, BATCHES_AT_ONCE)
-
-
-def kept_by_number(read, count: int):
-    """`read(number)` for 0 to count - 1, called once each; threads wait for one another's call."""
-    reading = [threading.Lock() for _ in range(count)]
-    kept = functools.cache(read)
-
-    def read_once(number: int):
-        with reading[number]:
-            return kept(number)
-
-    return read_once
-
-
-def _one_by_one(tf, source: Source, settings: FitSettings, steps, part: slice):
-    """Numbered batches (b, s, s, 3) of pictures that are read, and perhaps cropped, every time."""
-    cropped = settings.crop == "resized"
-
-    def read(number):
-        picture, number = source.read_or_next(int(number))
-        if not cropped:
-            picture = resize_and_crop_once(picture, settings.resolved_size)
-        return picture, np.int64(source.labels[number])
-
-    def of_step(step):
-        positions = step * settings.batch_size + tf.range(settings.batch_size, dtype=tf.int64)
-        return positions[part], numbers_at(step, len(source), settings)[part]
-
-    def picture(position, number):
-        pixels, label = tf.numpy_function(read, [number], (tf.uint8, tf.int64))
-        pixels, label = tf.ensure_shape(pixels, (None, None, 3)), tf.ensure_shape(label, ())
-        return crop_at_random(pixels, settings, position) if cropped else pixels, label
-
-    pictures = steps.map(of_step).unbatch().map(picture, PICTURES_AT_ONCE)
-    batches = pictures.batch(part.stop - part.start, drop_remainder=True)
-    return tf.data.Dataset.zip((steps, batches))
 
 
 def _ahead(tf, batches):
@@ -162,15 +97,10 @@ def validation_batches(source: Source, settings: FitSettings, preprocess: Prepro
         return pixels, tf.one_hot(labels, len(source.class_names))
 
     numbers = np.arange(len(source))
-    readable = _whole_pictures(tf, source, settings, numbers).filter(lambda _, label: label >= 0)
-    if _fits(source, settings):
+    readable = whole_pictures(tf, source, settings, numbers).filter(lambda _, label: label >= 0)
+    if fits(source, settings):
         readable = readable.cache()
     return _ahead(tf, readable.batch(settings.batch_size).map(finish))
-
-
-def _fits(source: Source, settings: FitSettings) -> bool:
-    """Whether all pictures, of the network's size, may stay in memory."""
-    return 3 * settings.resolved_size**2 * len(source) <= KEPT_BYTES
 
 
 def part_batches(
@@ -186,39 +116,14 @@ def part_batches(
     tf = _tensorflow()
     missing = -len(numbers) % batch_size
     numbers = np.append(numbers, np.full(missing, len(source)))
-    pictures = _whole_pictures(tf, source, settings, numbers)
-    batches = pictures.batch(batch_size, drop_remainder=True)
-    return _ahead(
-        tf,
-        batches.map(lambda pixels, _: _normalise(tf, tf.cast(pixels, "float32"), preprocess)),
-    )
+    pictures = whole_pictures(tf, source, settings, numbers)
+    if fits(source, settings):
+        pictures = pictures.cache()
 
+    def finish(pixels, _):
+        return _normalise(tf, tf.cast(pixels, "float32"), preprocess)
 
-def _whole_pictures(tf, source: Source, settings: FitSettings, numbers):
-    """(uint8 pixels, label) of every number; black and -1 where there is no such picture."""
-    size = settings.resolved_size
-
-    def read(number):
-        picture = source.read_or_note(int(number)) if number < len(source) else None
-        if picture is None:
-            return np.zeros((size, size, 3), np.uint8), np.int64(-1)
-        pixels = resize_and_crop_once(picture, size, settings.validation_crop)
-        return pixels, np.int64(source.labels[number])
-
-    def picture(number):
-        pixels, label = tf.numpy_function(read, [number], (tf.uint8, tf.int64))
-        return tf.ensure_shape(pixels, (size, size, 3)), tf.ensure_shape(label, ())
-
-    return tf.data.Dataset.from_tensor_slices(numbers).map(picture, PICTURES_AT_ONCE)
-
-
-def resize_and_crop_once(picture: np.ndarray, size: int, crop: float = 1.0) -> np.ndarray:
-    """`resize_and_crop` of an array; one that has the size already is left as it is."""
-    if crop == 1 and picture.shape[:2] == (size, size):
-        return picture
-    from PIL import Image
-
-    return resize_and_crop(Image.fromarray(picture), size, crop)
+    return _ahead(tf, pictures.batch(batch_size, drop_remainder=True).map(finish))
 
 
 def _normalise(tf, pixels, preprocess: Preprocessing):

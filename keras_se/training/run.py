@@ -16,12 +16,12 @@ from .distributed.batch_norm import synchronised
 from .distributed.devices import on_devices
 from .distributed.group import Group, this_group
 from .distributed.validation import Validate
-from .fit_callbacks import STATE, Average, Checkpoint, Progress, StopOnNaN, save_model
+from .fit_callbacks import STATE, Average, Callbacks, Checkpoint, Progress, StopOnNaN, save_model
 from .fit_compile import Stage, compile_stage
 from .fit_order import numbers_of_step, steps_per_epoch
 from .fit_resolve import build, resolve
 from .fit_results import RESULTS, predict, write_results
-from .run_folder import LAST, open_run
+from .run_folder import LAST, TENSORBOARD, begin_run, open_run
 from .settings import FitSettings
 from .sources import Source, load_sources
 from .state import Record, load_variables
@@ -57,8 +57,12 @@ def fit(
         settings: see `FitSettings` and `make_settings`.
         model: trained in place of the one that the settings name; built, with an input of
             fixed size (b, h, w, 3) and an output of (b, classes). Give a run that is to be
-            resumed the same network again.
-        callbacks: further ones, called before the state is saved.
+            resumed the same network again. Its pixels are normalised by its attribute
+            `preprocess`; one without it, as of keras.applications, gets ImageNet's mean and
+            deviation. Where the network normalises by itself, say so first:
+            `model.preprocess = Preprocessing((0, 0, 0), (1, 1, 1))`.
+        callbacks: further ones, called before the state is saved. A run that one of them stops
+            (`EarlyStopping`) is complete.
 
     Returns:
         The `History` of all epochs, those before a restart too; `history.model` is the model,
@@ -77,9 +81,11 @@ def fit(
         keras.utils.set_random_seed(settings.seed)
         training, validation = load_sources(settings)
         settings = resolve(settings, training, model, replicas)
-        record = open_run(group, settings, training.digest())
+        record = open_run(group, settings, training.digest() + validation.digest())
         model = model or build(settings, len(training.class_names))
         run = _Run(settings, model, training, validation, record, tuple(callbacks), group, replicas)
+        if group.writes and not record.steps:
+            begin_run(settings)
         mirrored = replicas > 1 and keras.backend.backend() == "tensorflow"
         with synchronised(model, True) if mirrored else contextlib.nullcontext():
             run.train()
@@ -130,10 +136,16 @@ class _Run:
                 continue
             compile_stage(self.model, self.settings, stage, self.steps)
             self.resume(stage)
-            while self.record.steps < stage.end * self.steps:
+            while self.record.steps < stage.end * self.steps and not self.record.stopped:
                 self.fit_part(stage)
+                if self.record.stopped:  # by a callback, which may have put back its weights
+                    return
                 # `model.fit` ends with the average in the weights; the file has both.
                 self.resume(stage)
+            if self.record.stopped:
+                break
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        optimizer.finalize_variable_values(self.model.trainable_variables)
 
     def resume(self, stage: Stage):
         """Load the last state; the optimizer's only if it is of this stage."""
@@ -153,41 +165,47 @@ class _Run:
             rank=self.group.rank,
             world=self.group.world,
         )
+        frozen = self.settings.frozen_epochs
+        freeze = FreezeBatchNorm(frozen) if frozen else None
         with warnings.catch_warnings():
             # The number of readable validation pictures is not known before they are read.
             warnings.filterwarnings("ignore", message="Your input ran out of data")
-            self.model.fit(
-                batches,
-                initial_epoch=epoch,
-                epochs=epoch + 1 if done else stage.end,
-                steps_per_epoch=self.steps - done,
-                validation_data=None if self.validate else self.validation_batches(),
-                callbacks=self.callback_list(),
-                shuffle=False,
-                verbose=0,
-            )
+            try:
+                self.model.fit(
+                    batches,
+                    initial_epoch=epoch,
+                    epochs=epoch + 1 if done else stage.end,
+                    steps_per_epoch=self.steps - done,
+                    validation_data=None if self.validate else self.validation_batches(),
+                    callbacks=self.callback_list(freeze),
+                    shuffle=False,
+                    verbose=0,
+                )
+            finally:
+                if freeze:
+                    freeze.restore()
 
     def validation_batches(self):
         return pipeline.validation_batches(self.validation, self.settings, self.preprocess)
 
-    def callback_list(self) -> keras.callbacks.CallbackList:
+    def callback_list(self, freeze: FreezeBatchNorm | None) -> Callbacks:
         """In their order; a list of ours, since parts of a run know all its epochs."""
         settings, record = self.settings, self.record
         watch = StopOnNaN(record, self.pictures_of_step)
         unreadable = (self.training.unreadable, self.validation.unreadable)
         callbacks = [watch, self.validate or Average()]
-        if settings.frozen_epochs:
-            callbacks.append(FreezeBatchNorm(settings.frozen_epochs))
+        if freeze:
+            callbacks.append(freeze)
         callbacks.append(Progress(record, settings.batch_size, settings.verbose))
         if settings.tensorboard:
-            callbacks.append(keras.callbacks.TensorBoard(str(settings.output / "tensorboard")))
+            callbacks.append(keras.callbacks.TensorBoard(str(settings.output / TENSORBOARD)))
         callbacks += self.callbacks
         callbacks.append(
             Checkpoint(
                 record, watch, settings.output, settings.checkpoint_steps, unreadable, self.group
             )
         )
-        return keras.callbacks.CallbackList(
+        return Callbacks(
             callbacks, add_history=True, model=self.model, epochs=settings.epochs, steps=self.steps
         )
 
@@ -196,9 +214,7 @@ class _Run:
         return [self.training.name(number) for number in numbers]
 
     def finish(self):
-        """The average into the weights, the last model, the results; nothing that is there."""
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-        optimizer.finalize_variable_values(self.model.trainable_variables)
+        """The last model and the results; nothing that is there."""
         output = self.settings.output
         if not self.group.there(output / LAST):
             save_model(self.model, output / LAST, self.group)
@@ -220,7 +236,8 @@ class _Run:
     def history(self) -> keras.callbacks.History:
         history = keras.callbacks.History()
         history.set_model(self.model)
-        logs = [{k: v for k, v in row.items() if k != "epoch"} for row in self.record.history]
-        history.epoch = [row["epoch"] - 1 for row in self.record.history]
-        history.history = {name: [row[name] for row in logs] for name in logs[0]}
+        rows = self.record.history
+        history.epoch = [row["epoch"] - 1 for row in rows]
+        names = [name for name in rows[0] if name != "epoch"]
+        history.history = {name: [row.get(name) for row in rows] for name in names}
         return history

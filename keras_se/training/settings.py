@@ -1,41 +1,19 @@
 """What a training run does: one frozen value, from flags, a TOML file and a preset."""
 
-import json
-import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ._arguments import check_number, check_positive, check_positive_int
-from .presets import PRESETS
+from .settings_check import check_values, fractions, network_options
 
-CHOICES = {
-    "optimizer": ("sgd", "adamw", "lamb"),
-    "schedule": ("cosine", "step"),
-    "loss": ("crossentropy", "binary"),
-    "crop": ("none", "padded", "resized"),
-    "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
-    "jit": ("auto", "on", "off"),
-}
-POSITIVE_INTS = ("image_size", "epochs", "batch_size")
-COUNTS = (
-    "head_epochs",
-    "frozen_epochs",
-    "randaugment_ops",
-    "checkpoint_steps",
-    "seed",
+NO_PART_OF_THE_RESULT = (
+    "output",
+    "overwrite",
+    "verbose",
+    "tensorboard",
     "devices",
+    "checkpoint_steps",
 )
-UP_TO_ONE = (
-    "label_smoothing",
-    "warmup",
-    "momentum",
-    "ema",
-    "color_jitter",
-    "randaugment_strength",
-    "validation",
-)
-NO_PART_OF_THE_RESULT = ("output", "overwrite", "verbose", "tensorboard", "devices")
 
 
 @dataclass(frozen=True)
@@ -68,7 +46,7 @@ class FitSettings:
         ema: momentum of the moving average of the weights, which is validated and saved;
             0 takes none.
         loss: "crossentropy", or "binary" for one sigmoid per class.
-        label_smoothing: see `SmoothedCrossentropy`.
+        label_smoothing: see `SmoothedCrossentropy` and `SmoothedBinaryCrossentropy`.
         crop: "padded": a shifted crop of the padded picture; "resized": a random part of
             the picture, enlarged; "none".
         crop_area: the smallest part of the area that "resized" takes.
@@ -86,7 +64,8 @@ class FitSettings:
         devices: of this machine, that share every batch; 0 takes all. See
             `keras_se.training.distributed`.
         tensorboard: whether to write event files for TensorBoard.
-        overwrite: start anew where `output` holds another run.
+        overwrite: start anew where `output` holds a complete run, or one with other settings
+            or pictures. One of the same settings that was interrupted is resumed.
         verbose: 0 silent, 1 a progress bar, 2 one line per epoch.
 
     Raises:
@@ -141,37 +120,9 @@ class FitSettings:
     def __post_init__(self):
         object.__setattr__(self, "output", Path(self.output))
         object.__setattr__(self, "data", str(self.data))
-        object.__setattr__(self, "decay_at", tuple(self.decay_at))
-        object.__setattr__(self, "model_options", dict(self.model_options))
-        for name, valid in CHOICES.items():
-            if getattr(self, name) not in valid:
-                raise ValueError(
-                    f"`{name}` must be one of {list(valid)}. "
-                    f"Received: {name}={getattr(self, name)!r}"
-                )
-        for name in POSITIVE_INTS:
-            if getattr(self, name) is not None:
-                check_positive_int(name, getattr(self, name))
-        for name in COUNTS:
-            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int):
-                raise ValueError(
-                    f"`{name}` must be an integer. Received: {name}={getattr(self, name)!r}"
-                )
-            check_number(name, getattr(self, name), 0, 2**31)
-        for name in UP_TO_ONE:
-            check_number(name, getattr(self, name), 0, 1)
-        for name in ("mixup", "cutmix"):
-            check_number(name, getattr(self, name), 0, 1.001)  # 1 is one of them
-        for name in ("base_learning_rate", "head_learning_rate", "crop_area", "validation_crop"):
-            check_positive(name, getattr(self, name))
-        for name in ("weight_decay", "clip_norm"):
-            check_number(name, getattr(self, name), 0)
-        if not self.validation:
-            raise ValueError("`validation` must be in (0, 1). Received: validation=0")
-        if self.schedule == "step" and self.warmup:
-            raise ValueError(
-                f'`schedule="step"` has no warm-up. Received: warmup={self.warmup}; set it to 0'
-            )
+        object.__setattr__(self, "decay_at", fractions(self.decay_at))
+        object.__setattr__(self, "model_options", network_options(self.model_options))
+        check_values(self)
         if self.epochs is not None:
             self.check_epochs(self.epochs)
 
@@ -204,55 +155,3 @@ def _resolved(name: str, value: int | None) -> int:
     if value is None:
         raise ValueError(f"`{name}` is not resolved yet. Received: {name}=None")
     return value
-
-
-NAMES = tuple(setting.name for setting in fields(FitSettings))
-
-
-def make_settings(preset: str = "default", file: str | Path | None = None, **values) -> FitSettings:
-    """Settings from a preset, changed by a TOML file, changed by values.
-
-    Args:
-        preset: name in `PRESETS`; one that the file names (`preset = "cifar"`) counts where
-            this is "default".
-        file: TOML, with fields of `FitSettings` at its top level, such as the settings.toml
-            that a run leaves behind.
-        **values: fields of `FitSettings`.
-
-    Raises:
-        ValueError: for an unknown preset or field, or a value out of its range.
-
-    >>> make_settings("cifar", data="pictures", epochs=10).batch_size
-    128
-    """
-    read = {}
-    if file is not None:
-        try:
-            read = tomllib.loads(Path(file).read_text())
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"Not a TOML file: {str(file)!r}: {error}") from error
-    named = read.pop("preset", "default")
-    preset = named if preset == "default" else preset
-    if preset not in PRESETS:
-        raise ValueError(f"Unknown preset {preset!r}; expected one of {sorted(PRESETS)}")
-    merged = PRESETS[preset] | read | values
-    unknown = [name for name in merged if name not in NAMES]
-    if unknown:
-        raise ValueError(f"Unknown settings {unknown}; expected some of {list(NAMES)}")
-    if "data" not in merged:
-        raise ValueError("A run needs `data`: a folder of pictures, cifar10, tfds:NAME or an .npz")
-    return FitSettings(**merged)
-
-
-def to_toml(settings: FitSettings) -> str:
-    """Settings as TOML; what is None is left out, since None is its default.
-
-    >>> print(to_toml(FitSettings("pictures")).splitlines()[0])
-    data = "pictures"
-    """
-    values = {name: value for name, value in settings.facts().items() if value not in (None, {})}
-    tables = {name: value for name, value in values.items() if isinstance(value, dict)}
-    lines = [f"{name} = {json.dumps(values[name])}" for name in values if name not in tables]
-    for name, table in tables.items():
-        lines += [f"\n[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
-    return "\n".join(lines) + "\n"

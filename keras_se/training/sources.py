@@ -128,6 +128,11 @@ def _array(images: np.ndarray, labels: np.ndarray, class_names, name: str) -> So
             f"{name} needs {len(images)} integer labels. "
             f"Received: {labels.dtype} of shape {labels.shape}"
         )
+    if labels.min() < 0 or labels.max() >= len(class_names):
+        raise ValueError(
+            f"The labels of {name} must be in [0, {len(class_names)}), by the class names. "
+            f"Received: {labels.min()} to {labels.max()}"
+        )
     return Source(
         lambda number: images[number],
         labels,
@@ -155,6 +160,8 @@ def _npz(path: Path, settings: FitSettings) -> tuple[Source, Source]:
         if missing:
             raise ValueError(f"{str(path)!r} lacks {sorted(missing)}; it has {sorted(arrays)}")
         read = {name: arrays[name] for name in arrays}
+    if ("x_val" in read) != ("y_val" in read):
+        raise ValueError(f"{str(path)!r} must have both of x_val and y_val, or neither")
     classes = int(max(read[name].max() for name in read if name.startswith("y_"))) + 1
     names = read.get("class_names", np.arange(classes)).astype(str)
     training = _array(read["x_train"], read["y_train"], names, "x_train")

@@ -24,6 +24,7 @@ class Record:
         stage: of what the optimizer's state is; a stage begins with a new optimizer.
         history: the logs of every epoch that is done.
         best: the highest validation accuracy so far.
+        stopped: whether a callback has ended the run before its last epoch.
         unreadable: pictures that were skipped, and why.
     """
 
@@ -32,6 +33,7 @@ class Record:
     stage: int = 0
     history: list[dict] = field(default_factory=list)
     best: float = -1.0
+    stopped: bool = False
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def add_unreadable(self, group: Group, *found: dict[str, str]) -> None:
@@ -89,15 +91,15 @@ def _variables(model) -> dict:
 
 
 def _assign(variables, arrays, group: str) -> None:
-    held = [name for name in arrays.files if name.startswith(f"{group}/")]
-    shapes = [tuple(v.shape) for v in variables]
-    if [arrays[f"{group}/{index}"].shape for index in range(len(held))] != shapes:
+    count = sum(name.startswith(f"{group}/") for name in arrays.files)
+    held = [arrays[f"{group}/{index}"] for index in range(count)]
+    if [value.shape for value in held] != [tuple(variable.shape) for variable in variables]:
         raise ValueError(
-            f"The checkpoint is of another network or optimizer: {group} has {len(held)} "
-            f"arrays in the file and {len(shapes)} here, or other shapes. Received: {arrays.fid}"
+            f"The checkpoint is of another network or optimizer: {group} has {count} "
+            f"arrays in the file and {len(variables)} here, or other shapes. Received: {arrays.fid}"
         )
-    for index, variable in enumerate(variables):
-        assign(variable, arrays[f"{group}/{index}"])
+    for variable, value in zip(variables, held, strict=True):
+        assign(variable, value)
 
 
 @contextlib.contextmanager

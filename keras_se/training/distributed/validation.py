@@ -26,6 +26,14 @@ class Validate(keras.callbacks.Callback):
         super().__init__()
         self.run = run
         self._copy = None
+        self._numbers = numbers_of_part(len(run.validation), run.group.rank, run.group.world)
+        self._batches = pipeline.part_batches(
+            run.validation,
+            run.settings,
+            run.preprocess,
+            self._numbers,
+            run.settings.batch_size // run.group.world,
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         with averaged(self.model):
@@ -35,16 +43,8 @@ class Validate(keras.callbacks.Callback):
 
     def predict(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """True and predicted classes, and losses, of all readable pictures."""
-        run, group = self.run, self.run.group
-        numbers = numbers_of_part(len(run.validation), group.rank, group.world)
-        batches = pipeline.part_batches(
-            run.validation,
-            run.settings,
-            run.preprocess,
-            numbers,
-            run.settings.batch_size // group.world,
-        )
-        scores = self._scores(batches)[: len(numbers)]
+        run, group, numbers = self.run, self.run.group, self._numbers
+        scores = self._scores(self._batches)[: len(numbers)]
         labels = np.where(numbers < len(run.validation), numbers, 0)
         labels = run.validation.labels[labels].astype("int32")
         one_hot = np.eye(scores.shape[-1], dtype="float32")[labels]

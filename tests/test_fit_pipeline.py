@@ -1,0 +1,144 @@
+"""The batches of `fit`: a function of seed and step, read once, nothing waited for."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fit_runs import RAW, settings, write_pictures
+
+from keras_se.training import FitSettings, fit_read, pipeline, sources
+from keras_se.training.fit_augment import shift_and_flip
+from keras_se.training.fit_order import numbers_of_step
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+AUGMENTED = {
+    "padded": {},
+    "resized": {"crop": "resized"},
+    "all": {"randaugment_ops": 2, "color_jitter": 0.3, "mixup": 0.2, "cutmix": 1.0},
+}
+
+
+@pytest.mark.parametrize("values", AUGMENTED.values(), ids=AUGMENTED)
+def test_batches_depend_on_the_seed_and_the_step_alone(data, tmp_path, values):
+    given = settings(data, tmp_path, **values)
+    source, _ = sources.load_sources(given)
+
+    def take(count, **start):
+        batches = pipeline.training_batches(source, start.pop("of", given), RAW, **start)
+        return list(batches.take(count).as_numpy_iterator())
+
+    whole = take(6)
+    for (images, labels), (again, labels_again) in zip(
+        whole[4:], take(2, first_step=4), strict=True
+    ):
+        np.testing.assert_array_equal(images, again)
+        np.testing.assert_array_equal(labels, labels_again)
+    assert not np.array_equal(whole[0][0], take(1, of=replace(given, seed=1))[0][0])
+    np.testing.assert_allclose(whole[0][1].sum(axis=1), 1, rtol=1e-5)
+    assert whole[0][0].min() >= 0 and whole[0][0].max() <= 255
+    assert len({images.tobytes() for images, _ in whole}) == 6
+
+
+def test_an_epoch_shows_every_picture_at_most_once_in_an_order_of_its_own(data, tmp_path):
+    given = settings(data, tmp_path)
+    source, _ = sources.load_sources(given)
+    epochs = [
+        [n for step in range(4) for n in numbers_of_step(source, given, 4 * epoch + step)]
+        for epoch in range(2)
+    ]
+    for numbers in epochs:
+        assert len(set(numbers)) == len(numbers) == 40
+    assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_small_pictures_are_decoded_once(data, tmp_path, monkeypatch, fits):
+    given = settings(data, tmp_path)
+    source, _ = sources.load_sources(given)
+    if not fits:
+        monkeypatch.setattr(fit_read, "KEPT_BYTES", 3 * 32 * 32 * len(source) - 1)
+    for batches in (
+        lambda counted: pipeline.training_batches(counted, given, RAW).take(12),
+        lambda counted: pipeline.validation_batches(counted, given, RAW).repeat(3),
+    ):
+        reads = []
+
+        def read(number, reads=reads):
+            reads.append(number)
+            return source.read(number)
+
+        list(batches(replace(source, read=read)))
+        assert (len(reads) == len(set(reads))) is fits
+
+
+@pytest.mark.parametrize("batches", ["training_batches", "validation_batches"])
+def test_no_epoch_waits_for_the_thread_of_a_closed_iterator(data, tmp_path, batches):
+    given = settings(data, tmp_path)
+    source, _ = sources.load_sources(given)
+    assert getattr(pipeline, batches)(source, given, RAW).options().autotune.enabled is False
+
+
+def test_two_threads_do_not_read_the_same_picture():
+    reads = []
+
+    def read(number):
+        reads.append(number)
+        time.sleep(0.05)  # long enough for the other threads to ask for the same number
+        return 10 * number
+
+    kept = fit_read.kept_by_number(read, 3)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(kept, [2, 2, 2, 0])) == [20, 20, 20, 0]
+    assert sorted(reads) == [0, 2]
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_pictures_are_shifted_and_mirrored_one_by_one(flip):
+    settings = FitSettings("unread", batch_size=400, image_size=16, flip=flip)
+    picture = np.arange(1, 16 * 16 * 3 + 1).reshape(16, 16, 3)
+    batch = np.tile(picture, (400, 1, 1, 1))
+    changed = shift_and_flip(batch, settings, np.int64(3), slice(None)).numpy()
+    padded = np.pad(picture, ((2, 2), (2, 2), (0, 0)))  # an eighth of the size
+    windows = {
+        (row, column, side): padded[row : row + 16, column : column + 16][:, ::side].tobytes()
+        for row in range(5)
+        for column in range(5)
+        for side in ((1, -1) if flip else (1,))
+    }
+    seen = [one.tobytes() for one in changed]
+    assert set(seen) == set(windows.values())  # every shift, and nothing else
+    halves = [
+        shift_and_flip(batch[part], settings, np.int64(3), part).numpy()
+        for part in (slice(0, 200), slice(200, 400))
+    ]
+    np.testing.assert_array_equal(np.concatenate(halves), changed)
+
+
+def test_processes_share_a_batch_without_overlap(data, tmp_path):
+    given = settings(data, tmp_path, crop="none", flip=False)
+    source, _ = sources.load_sources(given)
+    whole, *parts = (
+        next(pipeline.training_batches(source, given, RAW, **part).as_numpy_iterator())
+        for part in ({}, {"rank": 0, "world": 2}, {"rank": 1, "world": 2})
+    )
+    np.testing.assert_array_equal(whole[0], np.concatenate([part[0] for part in parts]))
+
+
+def test_orders_of_many_pictures_have_nothing_in_common():
+    settings, pictures = FitSettings("unread", batch_size=1000), range(50_000)
+    first, *others = (
+        np.concatenate([numbers_of_step(pictures, settings, 50 * epoch + s) for s in (0, 1)])
+        for epoch in range(3)
+    )
+    largest = 4 / np.sqrt(len(first))  # standard errors
+    assert len(set(first)) == len(first)
+    assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < largest
+    for other in others:
+        assert abs(np.corrcoef(first, other)[0, 1]) < largest
