@@ -20,7 +20,8 @@ def check_number(
     name: str, value, low: float, high: float = float("inf"), *, closed: bool = False
 ) -> None:
     """Raise unless `value` is a number in [low, high), or in [low, high] where that is closed."""
-    valid = isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    valid = number and low <= float(value) <= high
     if not valid or (value == high and not closed):
         raise ValueError(
             f"`{name}` must be a number in [{low}, {high}{']' if closed else ')'}. "
