@@ -1,10 +1,14 @@
-"""Settings of `fit`: presets, TOML, values out of range; arrays in a file."""
+"""Settings of `fit`: presets, TOML, values out of range; pictures in memory."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from fit_runs import write_pictures
 
 from keras_se import training
 from keras_se.training import FitSettings, settings_file, sources
+from keras_se.training.source_arrays import CLASS_NAMES
 
 
 def test_arrays_in_an_npz_file(tmp_path):
@@ -25,6 +29,68 @@ def test_arrays_in_an_npz_file(tmp_path):
         np.savez(tmp_path / "data.npz", **arrays)
         with pytest.raises(ValueError, match=message):
             sources.load_sources(given)
+
+
+def pixels(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_a_data_set_or_arrays_of_the_caller(tmp_path):
+    given = FitSettings("mine", validation=0.2)
+    images, labels = pixels(30, 32, 32, 3), np.arange(30) % 3
+    whole = tf.data.Dataset.from_tensor_slices((images * np.float32(0.999), labels))
+    for held in ((images, labels), whole, whole.batch(7)):
+        kept, aside = sources.load_sources(given, held, (images[:3], labels[:3, None]))
+        assert (len(kept), len(aside)) == (30, 3)
+        np.testing.assert_array_equal(kept.read(17), images[17])
+        assert kept.labels.tolist() == labels.tolist()
+    kept, aside = sources.load_sources(given, (images, labels))
+    assert (len(kept), len(aside)) == (24, 6)
+
+
+def test_a_data_set_of_a_folder(tmp_path):
+    folder = write_pictures(tmp_path)
+    data = keras.utils.image_dataset_from_directory(
+        folder / "train", image_size=(32, 32), batch_size=8, shuffle=False, verbose=False
+    )
+    kept, _ = sources.load_sources(FitSettings("mine"), data, data)
+    read, _ = sources.load_sources(FitSettings(folder))
+    assert kept.class_names == read.class_names
+    for number in (0, 20, 41):
+        np.testing.assert_array_equal(kept.read(number), read.read(number))
+
+
+def test_data_sets_that_cannot_be_used():
+    images, labels = pixels(4, 8, 8, 3), np.arange(4)
+    endless = tf.data.Dataset.from_tensor_slices((images, labels)).repeat()
+    for given, message in (
+        (endless, "finite"),
+        ((images / 255, labels), "not normalised"),
+        ((images, labels / 4), "integer labels"),
+        ((images[..., :2], labels), r"\(n, height, width, 3\)"),
+        ("pictures", "Received: str"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sources.load_sources(FitSettings("mine"), given)
+    with pytest.raises(ValueError, match="beside them"):
+        sources.load_sources(FitSettings("mine"), None, (images, labels))
+
+
+@pytest.mark.parametrize("name", CLASS_NAMES)
+def test_data_sets_of_keras(name, monkeypatch):
+    grey, classes = "mnist" in name, len(CLASS_NAMES[name])
+    parts = [
+        (pixels(count, 28, 28) if grey else pixels(count, 32, 32, 3), np.arange(count) % classes)
+        for count in (120, 110)
+    ]
+    monkeypatch.setattr(getattr(keras.datasets, name), "load_data", lambda: parts)
+    training, test = sources.load_sources(FitSettings(name))
+    assert (len(training), len(test), len(training.class_names)) == (120, 110, classes)
+    picture = training.read(5)
+    assert picture.shape[-1] == 3 and picture.dtype == np.uint8
+    np.testing.assert_array_equal(
+        picture[..., 1], parts[0][0][5] if grey else parts[0][0][5][..., 1]
+    )
 
 
 @pytest.mark.parametrize("name", training.PRESETS)

@@ -42,7 +42,7 @@ EXAMPLES = """\
 # Setting, type or choices, help. A test holds this against `FitSettings`, which is not
 # imported here: it would bring Keras, and the help would wait.
 FLAGS = (
-    ("data", str, "folder of pictures, cifar10, tfds:NAME or an .npz file"),
+    ("data", str, "folder of pictures, cifar10 (or another of Keras'), tfds:NAME or an .npz file"),
     ("output", Path, "where to write (default: train-output)"),
     ("model", str, "name, see keras-se models, or a .keras file"),
     ("weights", str, "imagenet, or a file"),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .settings import FitSettings
-from .sources import Source
+from .source import Source
 
 _ROUNDS = 16  # of the cipher that shuffles
 

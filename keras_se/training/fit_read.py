@@ -10,7 +10,7 @@ from ..applications import resize_and_crop
 from .fit_augment import crop_at_random
 from .fit_order import numbers_at
 from .settings import FitSettings
-from .sources import Source
+from .source import Source
 
 KEPT_BYTES = 2**30  # of pictures that are read once and stay in memory
 PICTURES_AT_ONCE = os.cpu_count() or 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..applications import registry
 from .settings import FitSettings
-from .sources import Source
+from .source import Source
 
 STEPS = 2500  # of a run whose epochs are not given
 SMALL = 64  # pixels; networks up to here take the size of the pictures

@@ -9,7 +9,7 @@ import numpy as np
 from .. import plots
 from ..files import replacing
 from .settings import FitSettings
-from .sources import Source
+from .source import Source
 from .state import Record
 
 RESULTS, CURVES, CONFUSION = "results.json", "curves.png", "confusion.png"

@@ -12,7 +12,7 @@ from ..applications import Preprocessing
 from .fit_augment import batch_augmenter, shift_and_flip
 from .fit_read import BATCHES_AT_ONCE, fits, from_memory, one_by_one, whole_pictures
 from .settings import FitSettings
-from .sources import Source
+from .source import Source
 
 FOREVER = 2**40  # steps
 BATCHES_AHEAD = 2

@@ -23,7 +23,8 @@ from .fit_resolve import build, resolve
 from .fit_results import RESULTS, predict, write_results
 from .run_folder import LAST, TENSORBOARD, begin_run, open_run
 from .settings import FitSettings
-from .sources import Source, load_sources
+from .source import Source
+from .sources import load_sources
 from .state import Record, load_variables
 
 
@@ -31,6 +32,8 @@ def fit(
     settings: FitSettings,
     *,
     model: keras.Model | None = None,
+    training=None,
+    validation=None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.callbacks.History:
     """Train a classifier; resume where a run with the same settings was interrupted.
@@ -61,6 +64,11 @@ def fit(
             `preprocess`; one without it, as of keras.applications, gets ImageNet's mean and
             deviation. Where the network normalises by itself, say so first:
             `model.preprocess = Preprocessing((0, 0, 0), (1, 1, 1))`.
+        training, validation: pictures in place of those of `settings.data`, which is then but
+            their name: each (images, labels), or a finite `tf.data.Dataset` of them, in batches
+            or not; images are uint8 (n, h, w, 3), or floats in [0, 255], which are rounded,
+            and labels integers. Without `validation` a part of `training` is set aside. They
+            stay in memory; a run that is to be resumed needs them in the same order.
         callbacks: further ones, called before the state is saved. A run that one of them stops
             (`EarlyStopping`) is complete.
 
@@ -79,7 +87,7 @@ def fit(
         if not group.writes:
             settings = replace(settings, verbose=0, tensorboard=False)
         keras.utils.set_random_seed(settings.seed)
-        training, validation = load_sources(settings)
+        training, validation = load_sources(settings, training, validation)
         settings = resolve(settings, training, model, replicas)
         record = open_run(group, settings, training.digest() + validation.digest())
         model = model or build(settings, len(training.class_names))

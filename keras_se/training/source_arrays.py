@@ -1,0 +1,122 @@
+"""Pictures that are in memory: arrays, an .npz file, Keras' data sets, a `tf.data.Dataset`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .source import Source
+
+CLASS_NAMES = {
+    "cifar10": "airplane automobile bird cat deer dog frog horse ship truck".split(),
+    "cifar100": [str(number) for number in range(100)],
+    "mnist": [str(number) for number in range(10)],
+    "fashion_mnist": "top trouser pullover dress coat sandal shirt sneaker bag boot".split(),
+}
+
+
+def array_source(images: np.ndarray, labels, class_names: Sequence[str], name: str) -> Source:
+    """Pictures (n, height, width, 3) or grey ones (n, height, width), uint8, and their labels.
+
+    Raises:
+        ValueError: for arrays of another kind, or labels that are no classes.
+    """
+    images, labels = np.asarray(images), np.asarray(labels).reshape(-1)
+    grey = images.ndim == 3 or images.shape[-1] == 1
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or not (grey or images.shape[-1] == 3):
+        raise ValueError(
+            "Pictures in arrays must be uint8 of shape (n, height, width, 3), or grey. "
+            f"Received: {name} of {images.dtype}, shape {images.shape}"
+        )
+    if len(labels) != len(images) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"{name} needs {len(images)} integer labels. "
+            f"Received: {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.min() < 0 or labels.max() >= len(class_names):
+        raise ValueError(
+            f"The labels of {name} must be in [0, {len(class_names)}), by the class names. "
+            f"Received: {labels.min()} to {labels.max()}"
+        )
+
+    def read(number):
+        picture = images[number]
+        return np.repeat(picture.reshape(*picture.shape[:2], 1), 3, axis=-1) if grey else picture
+
+    return Source(read, labels, tuple(class_names), lambda number: f"{name}[{number}]")
+
+
+def keras_dataset(name: str) -> tuple[Source, Source]:
+    """Training and test pictures of `keras.datasets`, which downloads them once."""
+    import keras
+
+    parts = zip(("train", "test"), getattr(keras.datasets, name).load_data(), strict=True)
+    training, test = (
+        array_source(images, labels, CLASS_NAMES[name], f"{name} {part}")
+        for part, (images, labels) in parts
+    )
+    return training, test
+
+
+def npz_file(path: Path) -> tuple[Source, Source | None]:
+    """x_train, y_train and perhaps x_val, y_val, class_names of a file."""
+    if not path.is_file():
+        raise ValueError(f"There is no such file. Received: data={str(path)!r}")
+    with np.load(path) as arrays:
+        missing = {"x_train", "y_train"} - set(arrays)
+        if missing:
+            raise ValueError(f"{str(path)!r} lacks {sorted(missing)}; it has {sorted(arrays)}")
+        read = {name: arrays[name] for name in arrays}
+    if ("x_val" in read) != ("y_val" in read):
+        raise ValueError(f"{str(path)!r} must have both of x_val and y_val, or neither")
+    classes = int(max(read[name].max() for name in read if name.startswith("y_"))) + 1
+    names = read.get("class_names", np.arange(classes)).astype(str)
+    training = array_source(read["x_train"], read["y_train"], names, "x_train")
+    if "x_val" not in read:
+        return training, None
+    return training, array_source(read["x_val"], read["y_val"], names, "x_val")
+
+
+def given_pictures(training, validation) -> tuple[Source, Source | None]:
+    """What the caller of `fit` holds: (images, labels), or a finite `tf.data.Dataset` of them.
+
+    Raises:
+        ValueError: for data sets without end, and pictures or labels of another kind.
+    """
+    parts = {"training": _arrays(training)}
+    if validation is not None:
+        parts["validation"] = _arrays(validation)
+    classes = 1 + max(int(np.max(labels)) for _, labels in parts.values())
+    names = getattr(training, "class_names", None) or [str(number) for number in range(classes)]
+    made = [array_source(*arrays, names, name) for name, arrays in parts.items()]
+    return made[0], made[1] if validation is not None else None
+
+
+def _arrays(pictures) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(pictures, tuple | list) and len(pictures) == 2:
+        return _bytes(np.asarray(pictures[0])), np.asarray(pictures[1])
+    if not hasattr(pictures, "as_numpy_iterator"):
+        raise ValueError(
+            "Pictures are (images, labels) or a tf.data.Dataset of them. "
+            f"Received: {type(pictures).__name__}"
+        )
+    if pictures.cardinality() < 0:
+        raise ValueError(
+            "A tf.data.Dataset must be finite and know its length: no repeat(), and "
+            "apply(tf.data.experimental.assert_cardinality(n)) where it cannot know"
+        )
+    images, labels = zip(*pictures.as_numpy_iterator(), strict=True)
+    join = np.concatenate if np.ndim(images[0]) == 4 else np.stack
+    return _bytes(join(images)), join(labels)
+
+
+def _bytes(images: np.ndarray) -> np.ndarray:
+    """Floats that are bytes but for rounding, such as Keras' utilities give, as bytes."""
+    if not np.issubdtype(images.dtype, np.floating) or not images.size:
+        return images
+    if images.min() < 0 or not 1 < images.max() <= 255:
+        raise ValueError(
+            "Pictures as floats must be in [0, 255], not normalised. "
+            f"Received: {images.min():g} to {images.max():g}"
+        )
+    return np.rint(images).astype(np.uint8)
