@@ -65,6 +65,23 @@ def test_a_run_that_was_broken_off_ends_as_one_that_was_not(data, tmp_path, unin
     assert resumed.epoch == list(range(5))
 
 
+OTHER = {
+    "adamw": {"optimizer": "adamw", "base_learning_rate": 0.01},
+    "lamb, binary": {"optimizer": "lamb", "base_learning_rate": 0.01, "loss": "binary"},
+    "steps, TensorBoard": {"schedule": "step", "warmup": 0.0, "tensorboard": True},
+}
+
+
+@pytest.mark.parametrize("values", OTHER.values(), ids=OTHER)
+def test_every_optimizer_loss_and_schedule_resumes(data, tmp_path, values):
+    whole = fit(settings(data, tmp_path / "whole", epochs=2, **values), model=network())
+    same = settings(data, tmp_path, epochs=2, **values)
+    with pytest.raises(KeyboardInterrupt):
+        fit(same, model=network(), callbacks=[StopAt(7)])
+    equal_weights(fit(same, model=network()).model, whole.model)
+    assert (same.output / "tensorboard").is_dir() is same.tensorboard
+
+
 def test_the_files_of_a_run(data, tmp_path):
     given = settings(data, tmp_path, batch_size=8, epochs=2)
     history = fit(given, model=network())
@@ -90,6 +107,12 @@ def test_the_files_of_a_run(data, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in given.output.iterdir()}
     assert fit(again, model=network()).history == history.history
     assert before == {path: path.stat().st_mtime_ns for path in given.output.iterdir()}
+
+
+def test_event_files_without_tensorboard_are_refused(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"keras-se\[tensorboard\]"):
+        fit(settings(data, tmp_path, tensorboard=True), model=network())
 
 
 def test_another_run_in_the_same_folder_is_refused(data, tmp_path):

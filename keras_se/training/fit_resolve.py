@@ -1,5 +1,6 @@
 """What the settings of a run leave open: sizes, epochs, the network."""
 
+import importlib.util
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,15 @@ from .source import Source
 
 STEPS = 2500  # of a run whose epochs are not given
 SMALL = 64  # pixels; networks up to here take the size of the pictures
+
+
+def check_installed(settings: FitSettings) -> None:
+    """Raise before the work starts if what a callback needs at its first step is not there."""
+    if settings.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ImportError(
+            'Event files need TensorBoard: pip install "keras-se[tensorboard]", or leave '
+            "tensorboard=True (--tensorboard) out; log.csv is written always"
+        )
 
 
 def resolve(settings: FitSettings, training: Source, model=None, replicas=1) -> FitSettings:

@@ -19,7 +19,7 @@ from .distributed.validation import Validate
 from .fit_callbacks import STATE, Average, Callbacks, Checkpoint, Progress, StopOnNaN, save_model
 from .fit_compile import Stage, compile_stage
 from .fit_order import numbers_of_step, steps_per_epoch
-from .fit_resolve import build, resolve
+from .fit_resolve import build, check_installed, resolve
 from .fit_results import RESULTS, predict, write_results
 from .run_folder import LAST, TENSORBOARD, begin_run, open_run
 from .settings import FitSettings
@@ -78,6 +78,7 @@ def fit(
 
     Raises:
         FileExistsError: if `output` holds a run with other settings or other pictures.
+        ImportError: for event files, if TensorBoard is not installed.
         NotFiniteError: if the loss is not a finite number.
         RuntimeError: within a MultiWorkerMirroredStrategy.
         ValueError: for pictures or settings that cannot be used; if processes differ in them.
@@ -86,6 +87,7 @@ def fit(
         group = this_group()
         if not group.writes:
             settings = replace(settings, verbose=0, tensorboard=False)
+        check_installed(settings)
         keras.utils.set_random_seed(settings.seed)
         training, validation = load_sources(settings, training, validation)
         settings = resolve(settings, training, model, replicas)
