@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass
 import keras
 import numpy as np
 
-from .images import Images, as_labels, load_images
+from .images import Images, load_images
+from .labels import checked_labels
 from .lower import lower
 from .outputs import Outputs, run_both
 from .preprocess import Preprocess
 from .qat.quantize import is_quantized
 from .run import Runner, read_model
-from .scores import share_equal, snr_db, top1, usable_labels
+from .scores import share_equal, snr_db, top1
+from .source import classes_of
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ def compare(
         images: as `model.predict` takes them, or raw pixels in [0, 255] with `preprocess`:
             an array (n, h, w, c), a list of arrays, a `tf.data.Dataset`, or a directory of
             pictures (`keras_se.tflite.load_images`).
-        labels: class indices or one-hot rows, one for each image. None takes those of the
-            dataset or of the class folders, when there is a folder for every class.
+        labels: class indices in [0, classes) or one-hot rows, one for each image. None takes
+            those of the dataset or of the class folders, when there is a folder for every class.
         preprocess: the one that `convert` put into the file.
         runs: invocations behind the median latency.
         num_threads: threads of the interpreter.
@@ -113,11 +115,10 @@ def compare(
     content = read_model(tflite)
     shape = Runner(content).image_shape
     images = load_images(images, shape, raw_pixels=preprocess is not None)
-    if labels is not None:
-        images = Images(images.pixels, as_labels(labels, len(images)))
     lowered = model
     if not is_quantized(model):
         lowered = lower(model, preprocess, input_size=shape[:2])
+    images = checked_labels(images, labels, classes_of(lowered))
     return compare_lowered(lowered, content, images, runs, num_threads)
 
 
@@ -132,16 +133,18 @@ def compare_lowered(
 def compare_outputs(
     outputs: Outputs, content: bytes, images: Images, runs: int = 20, num_threads: int = 1
 ) -> Comparison:
-    """The `Comparison` of outputs that are there already; only the latency is measured."""
+    """The `Comparison` of outputs that are there already; only the latency is measured.
+
+    The labels of the images are classes of the model (`checked_labels`).
+    """
     keras_top1, file_top1 = top1(outputs.keras), top1(outputs.file)
     reference, values = outputs.keras_values, outputs.file_values
     error = np.abs(reference - values)
-    labels = usable_labels(images, classes=outputs.keras.shape[-1])
     return Comparison(
         images=len(images),
         agreement=share_equal(keras_top1, file_top1),
-        float_accuracy=share_equal(keras_top1, labels),
-        file_accuracy=share_equal(file_top1, labels),
+        float_accuracy=share_equal(keras_top1, images.labels),
+        file_accuracy=share_equal(file_top1, images.labels),
         snr_db=snr_db(reference, values),
         max_abs_error=float(error.max()),
         mean_abs_error=float(error.mean()),

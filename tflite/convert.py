@@ -13,6 +13,7 @@ from .converter import check_file, convert_file
 from .gates import Gate, measure_gates
 from .images import Images, load_images
 from .inspect import inspect
+from .labels import checked_labels
 from .layerwise import LayerError, layer_errors, spread_loss, worst_layers
 from .logits import drop_final_activation
 from .lower import lower
@@ -26,12 +27,11 @@ from .requests import (
     check_classes,
     check_labels,
     check_quantized_options,
-    classes_of,
     noise,
     that_take,
 )
 from .result import BoundNotMet, Report, Result
-from .source import image_shape
+from .source import classes_of, image_shape
 
 _POOR_SNR_DB = 30.0  # below it, a report names the worst layers
 
@@ -117,6 +117,7 @@ def convert(
     check_labels(labels, model, shape, raw_pixels)
     if calibration is not None:
         images, compared_on = load_images(calibration, shape, raw_pixels), "images"
+        images = checked_labels(images, None, classes)
     elif auto or (candidates[0].needs_calibration and not quantized):
         raise ValueError(
             f"Recipe {'auto' if auto else candidates[0].name!r} needs images to learn the ranges "
@@ -126,9 +127,11 @@ def convert(
     else:
         images, compared_on = noise(shape, raw_pixels), "noise"
     if bounds.max_accuracy_drop is not None and images.labels is None:
+        names = images.class_names
         raise ValueError(
-            "max_accuracy_drop needs labels: a dataset of (image, label), or class folders. "
-            f"Received: max_accuracy_drop={max_accuracy_drop}, images without labels"
+            "max_accuracy_drop needs labels: a dataset of (image, label), or a folder for each of "
+            f"the {classes} classes. Received: max_accuracy_drop={max_accuracy_drop}, images "
+            f"{'without labels' if names is None else f'in {len(names)} folders'}"
         )
 
     lowered = deployed(model) if quantized else lower(model, preprocess, input_size=shape[:2])

@@ -23,12 +23,6 @@ def that_take(io: str, recipes: list[Recipe]) -> list[Recipe]:
     return taking
 
 
-def classes_of(model: keras.Model) -> int | None:
-    """Number of classes; None where the output is not one row of at least two."""
-    output = model.outputs[0].shape
-    return output[1] if len(output) == 2 and output[1] != 1 else None
-
-
 def check_classes(bounds: Bounds, classes: int | None, model: keras.Model) -> None:
     """Raise if a bound needs classes that the model does not have."""
     for name in ("min_agreement", "max_accuracy_drop"):

@@ -15,8 +15,9 @@ from ..._version import __version__
 from .. import flatfile
 from ..compare import compare_outputs
 from ..gates import measure_gates
-from ..images import Images, as_labels, load_images
+from ..images import Images, load_images
 from ..inspect import inspect
+from ..labels import checked_labels
 from ..layerwise import layer_errors
 from ..lower import lower
 from ..metadata import read_labels
@@ -29,7 +30,8 @@ from ..recipe import RECIPES
 from ..requests import check_quantized_options
 from ..result import Result
 from ..run import Runner, read_model
-from ..scores import top1, usable_labels
+from ..scores import top1
+from ..source import classes_of
 from .facts import FileReport, Origin
 from .nodes import read_nodes
 from .predictions import confusion, disagreements
@@ -74,8 +76,8 @@ def report(
         model: the model that the file was made from.
         file: a `Result`, or bytes or path of the file.
         images: held-out pictures, as for `compare`.
-        labels: class indices or one-hot rows. None takes those of the dataset or of the class
-            folders, when there is a folder for every class.
+        labels: class indices in [0, classes) or one-hot rows. None takes those of the dataset
+            or of the class folders, when there is a folder for every class.
         preprocess: the one that `convert` put into the file.
         class_names: in the order of the outputs. None takes those of the class folders, or
             of the file's metadata, or numbers.
@@ -110,9 +112,8 @@ def report(
         raise ValueError(f"The normalisation is {inside} preprocess. Received: {preprocess!r}")
     shape = Runner(content).image_shape
     images = load_images(images, shape, raw_pixels)
-    if labels is not None:
-        images = Images(images.pixels, as_labels(labels, len(images)), images.class_names)
     lowered = deployed(model) if quantized else lower(model, preprocess, input_size=shape[:2])
+    images = checked_labels(images, labels, classes_of(lowered))
     classes = lowered.outputs[0].shape[-1]
     names = _class_names(class_names, images, content, classes)
 
@@ -135,7 +136,6 @@ def report(
     own_file = {own: content} if own in recipes else {}
     with_, without, latencies = time_all(content, files, images.pixels[0], runs, num_threads)
     files, latencies = files | own_file, latencies | dict.fromkeys(own_file, with_)
-    usable = usable_labels(images, classes)
     keras_classes, date = top1(outputs.keras), datetime.datetime.now(datetime.UTC).date()
     delegated = len(inspection.sequence) - len(inspection.not_delegated)
     return FileReport(
@@ -147,9 +147,9 @@ def report(
         class_names=names,
         comparison=replace(comparison, latency_ms=with_, runs=runs),
         confusion=None
-        if usable is None or keras_classes is None
-        else confusion(usable, keras_classes, top1(outputs.file), classes),
-        disagreements=disagreements(outputs, images, usable, shown),
+        if images.labels is None
+        else confusion(images.labels, keras_classes, top1(outputs.file), classes),
+        disagreements=disagreements(outputs, images, images.labels, shown),
         layers=() if own == "float32" else layer_errors(files["float32"], content, images),
         gates=measure_gates(files["float32"], images),
         inspection=inspection,
