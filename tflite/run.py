@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import SupportsBytes
 
 import numpy as np
 
@@ -133,14 +134,22 @@ def latencies_ms(
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
-def read_model(model: bytes | str | os.PathLike) -> bytes:
-    """The bytes of a .tflite file, given as bytes or path.
+def read_model(model: SupportsBytes | str | os.PathLike) -> bytes:
+    """The bytes of a .tflite file, given as bytes, as `Result` or as path.
 
     Raises:
+        TypeError: for anything else.
         ValueError: when they do not carry the TFLite identifier.
         FileNotFoundError: when there is no file at the path.
     """
-    content = Path(model).read_bytes() if isinstance(model, (str, os.PathLike)) else bytes(model)
+    try:
+        is_path = isinstance(model, (str, os.PathLike))
+        content = Path(model).read_bytes() if is_path else bytes(model)
+    except TypeError as error:
+        raise TypeError(
+            "A TFLite file is given as a Result, as bytes or as a path. "
+            f"Received: {type(model).__name__}"
+        ) from error
     if content[4:8] != b"TFL3":
         what = (
             f"{len(content)} bytes" if isinstance(model, (bytes, bytearray)) else repr(str(model))
