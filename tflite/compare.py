@@ -3,6 +3,7 @@
 import math
 import os
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -10,12 +11,15 @@ import numpy as np
 from .images import Images, load_images
 from .labels import checked_labels
 from .lower import lower
+from .normalisation import Normalisation, normalisation
 from .outputs import Outputs, run_both
-from .preprocess import Preprocess
 from .qat.quantize import is_quantized
 from .run import Runner, read_model
 from .scores import share_equal, snr_db, top1
 from .source import classes_of
+
+if TYPE_CHECKING:
+    from .result import Result
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,10 @@ class Comparison:
 
 def compare(
     model: keras.Model,
-    tflite: bytes | str | os.PathLike,
+    tflite: "Result | bytes | str | os.PathLike",
     images,
     labels=None,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     runs: int = 20,
     num_threads: int = 1,
 ) -> Comparison:
@@ -94,14 +98,14 @@ def compare(
 
     Args:
         model: the model that the file was made from.
-        tflite: bytes or path of the file.
+        tflite: a `Result`, or bytes or path of the file.
         images: as `model.predict` takes them, or raw pixels in [0, 255] with `preprocess`:
             an array (n, h, w, c), a list of arrays, a `tf.data.Dataset`, or a directory of
             pictures (`keras_se.tflite.load_images`).
         labels: class indices in [0, classes) or one-hot rows, one for each image. None takes
             those of the dataset or of the class folders, when there is a folder for every class.
-        preprocess: the one that `convert` put into the file.
-        runs: invocations behind the median latency.
+        preprocess: as for `convert`: the one that it put into the file, or "included".
+        runs: invocations behind the median latency, at least 1.
         num_threads: threads of the interpreter.
 
     Returns:
@@ -110,14 +114,15 @@ def compare(
     Raises:
         ValueError: for images or labels that do not fit, a file that is no TFLite model, or
             one whose input or output differs from the model's.
-        TypeError: for a subclassed model.
+        TypeError: for a subclassed model, or a file that is neither bytes nor a path.
     """
+    if runs < 1:
+        raise ValueError(f"runs must be at least 1. Received: runs={runs}")
     content = read_model(tflite)
     shape = Runner(content).image_shape
-    images = load_images(images, shape, raw_pixels=preprocess is not None)
-    lowered = model
-    if not is_quantized(model):
-        lowered = lower(model, preprocess, input_size=shape[:2])
+    added, raw_pixels = normalisation(model, preprocess)
+    images = load_images(images, shape, raw_pixels)
+    lowered = model if is_quantized(model) else lower(model, added, input_size=shape[:2])
     images = checked_labels(images, labels, classes_of(lowered))
     return compare_lowered(lowered, content, images, runs, num_threads)
 

@@ -21,13 +21,12 @@ from ..labels import checked_labels
 from ..layerwise import layer_errors
 from ..lower import lower
 from ..metadata import read_labels
+from ..normalisation import INCLUDED, Normalisation, normalisation
 from ..outputs import run_both
 from ..passes import Lowering
-from ..preprocess import Preprocess
 from ..qat.deploy import deployed
-from ..qat.quantize import is_quantized, strip, takes_raw_pixels
+from ..qat.quantize import is_quantized, strip
 from ..recipe import RECIPES
-from ..requests import check_quantized_options
 from ..result import Result
 from ..run import Runner, read_model
 from ..scores import top1
@@ -56,7 +55,7 @@ def report(
     images,
     labels=None,
     *,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     class_names: Sequence[str] | None = None,
     lowering: Lowering | None = None,
     recipes: Sequence[str] = tuple(RECIPES),
@@ -78,7 +77,7 @@ def report(
         images: held-out pictures, as for `compare`.
         labels: class indices in [0, classes) or one-hot rows. None takes those of the dataset
             or of the class folders, when there is a folder for every class.
-        preprocess: the one that `convert` put into the file.
+        preprocess: as for `convert`: the one that it put into the file, or "included".
         class_names: in the order of the outputs. None takes those of the class folders, or
             of the file's metadata, or numbers.
         lowering: the one that the file was converted with; for the other recipes.
@@ -104,15 +103,13 @@ def report(
             raise ValueError(f"{name} must be at least {least}. Received: {name}={value}")
     content = file.model if isinstance(file, Result) else read_model(file)
     quantized = is_quantized(model)
-    if quantized:
-        check_quantized_options("static_int8", preprocess)
-    raw_pixels = takes_raw_pixels(model) if quantized else preprocess is not None
+    added, raw_pixels = normalisation(model, preprocess)
     if isinstance(file, Result) and file.report.preprocess != raw_pixels:
         inside = "in the file: pass" if file.report.preprocess else "not in the file: leave out"
         raise ValueError(f"The normalisation is {inside} preprocess. Received: {preprocess!r}")
     shape = Runner(content).image_shape
     images = load_images(images, shape, raw_pixels)
-    lowered = deployed(model) if quantized else lower(model, preprocess, input_size=shape[:2])
+    lowered = deployed(model) if quantized else lower(model, added, input_size=shape[:2])
     images = checked_labels(images, labels, classes_of(lowered))
     classes = lowered.outputs[0].shape[-1]
     names = _class_names(class_names, images, content, classes)
@@ -125,7 +122,7 @@ def report(
         strip(model) if quantized else model,
         [recipe for recipe in recipes if recipe != own],
         images,
-        preprocess=preprocess,
+        preprocess=added or (INCLUDED if raw_pixels else None),
         input_size=shape[:2],
         lowering=lowering,
         logits=flatfile.final_activation(flatfile.unpack(content)) is None,
