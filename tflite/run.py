@@ -142,14 +142,12 @@ def read_model(model: SupportsBytes | str | os.PathLike) -> bytes:
         ValueError: when they do not carry the TFLite identifier.
         FileNotFoundError: when there is no file at the path.
     """
-    try:
-        is_path = isinstance(model, (str, os.PathLike))
-        content = Path(model).read_bytes() if is_path else bytes(model)
-    except TypeError as error:
+    if not isinstance(model, (SupportsBytes, bytearray, memoryview, str, os.PathLike)):
         raise TypeError(
             "A TFLite file is given as a Result, as bytes or as a path. "
             f"Received: {type(model).__name__}"
-        ) from error
+        )
+    content = Path(model).read_bytes() if isinstance(model, (str, os.PathLike)) else bytes(model)
     if content[4:8] != b"TFL3":
         what = (
             f"{len(content)} bytes" if isinstance(model, (bytes, bytearray)) else repr(str(model))

@@ -127,9 +127,10 @@ def _faster(facts):
 
 def _keeps(row: RecipeRow, own: RecipeRow) -> bool:
     """Whether a recipe's file is near enough to Keras to take the place of the reported one."""
-    if row.agreement is None:
-        return row.snr_db >= min(own.snr_db, _POOR_SNR_DB)
-    return row.agreement >= _AGREEMENT
+    if row.agreement is not None:
+        return row.agreement >= _AGREEMENT
+    enough = _POOR_SNR_DB if own.snr_db is None else min(own.snr_db, _POOR_SNR_DB)
+    return row.snr_db is not None and row.snr_db >= enough
 
 
 def _devices(facts):
