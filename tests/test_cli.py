@@ -238,3 +238,13 @@ def test_evaluate_a_file_and_refuse_an_unknown_network(folder, call):
     assert status == 0 and figures["images"] == 8
     assert 0 <= figures["top1"] <= figures["top5"] == 100
     assert "SEResNet51" in one_line(*call("evaluate", "SEResNet51", *arguments))
+
+
+def test_the_bounds_and_dtypes_of_convert_are_options():
+    from keras_se.cli import convert
+    from keras_se.cli._command import make_parser
+
+    parser = make_parser((convert.COMMAND,), "0")
+    words = "convert m.keras -o m.tflite --io int16 --max-accuracy-drop 0.02".split()
+    arguments = parser.parse_args(words)
+    assert (arguments.io, arguments.max_accuracy_drop) == ("int16", 0.02)

@@ -227,6 +227,19 @@ def test_labels_are_escaped_and_nothing_is_loaded(report):
         assert loader not in page
 
 
+def test_a_file_without_signal_is_not_called_exact(report):
+    lost = replace(report.layers[1], snr_db=-np.inf)
+    page = replace(
+        report,
+        comparison=replace(report.comparison, snr_db=-np.inf),
+        layers=(report.layers[0], lost),
+        recipes=tuple(replace(row, snr_db=-np.inf) for row in report.recipes),
+        gates=(),
+    ).to_html()
+    assert page.count("no signal") >= 4 and "exact" not in page
+    assert "inf" not in page.split('id="layers"')[1].split("</section>")[0]
+
+
 def test_files_that_exist_are_kept(report, tmp_path):
     for save in (report.save_html, report.save_json):
         path = tmp_path / save.__name__

@@ -2,13 +2,14 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from keras_se.tflite import RECIPES, BoundNotMet, Runner, convert, get_recipe, inspect
+from keras_se.tflite import RECIPES, BoundNotMet, Bounds, Runner, convert, get_recipe, inspect
 
 layers = keras.layers
 STATIC = [name for name, recipe in RECIPES.items() if recipe.needs_calibration]
@@ -158,9 +159,11 @@ def test_the_same_gate_made_small_is_reported_and_not_an_exception():
 
 
 def test_min_agreement_is_a_bound(model):
-    images = Pixels()(raw_pictures())
-    with pytest.raises(BoundNotMet, match=r"min_agreement=1\.01"):
-        convert(model, "float32", images, min_agreement=1.01)
+    comparison = convert(
+        model, "float32", Pixels()(raw_pictures()), min_agreement=1
+    ).report.comparison
+    missed = Bounds(min_agreement=0.9).violation(replace(comparison, agreement=0.8))
+    assert "agreement is 0.8000, below min_agreement=0.9" in missed
     one_unit = keras.Sequential([keras.Input((4, 4, 3)), layers.Flatten(), layers.Dense(1)])
     with pytest.raises(ValueError, match="min_agreement needs"):
         convert(one_unit, "float32", min_agreement=0.9)

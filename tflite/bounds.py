@@ -1,5 +1,6 @@
 """What a file must keep, and how the recipes that were tried fared."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -10,12 +11,30 @@ class Bounds:
     Attributes:
         min_snr_db: lowest signal-to-noise ratio, in dB.
         min_agreement: lowest top-1 agreement, in [0, 1].
-        max_accuracy_drop: the file's top-1 accuracy may be that much lower, in [0, 1].
+        max_accuracy_drop: the file's top-1 accuracy may be that much lower, in [0, 1); one
+            point of percent is 0.01.
+
+    Raises:
+        ValueError: for a bound that is no such number.
     """
 
     min_snr_db: float | None = None
     min_agreement: float | None = None
     max_accuracy_drop: float | None = None
+
+    def __post_init__(self):
+        agreement, drop = self.min_agreement, self.max_accuracy_drop
+        if self.min_snr_db is not None and math.isnan(self.min_snr_db):
+            raise ValueError("min_snr_db is a number of dB. Received: min_snr_db=nan")
+        if agreement is not None and not 0 <= agreement <= 1:
+            raise ValueError(
+                f"min_agreement is a share in [0, 1]. Received: min_agreement={agreement}"
+            )
+        if drop is not None and not 0 <= drop < 1:
+            raise ValueError(
+                "max_accuracy_drop is a share in [0, 1), a point of percent 0.01. "
+                f"Received: max_accuracy_drop={drop}"
+            )
 
     def violation(self, comparison) -> str | None:
         """What the file misses, in words; None when it keeps every bound."""

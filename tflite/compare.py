@@ -3,17 +3,23 @@
 import math
 import os
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from .images import Images, as_labels, load_images
+from .images import Images, load_images
+from .labels import checked_labels
 from .lower import lower
+from .normalisation import Normalisation, normalisation
 from .outputs import Outputs, run_both
-from .preprocess import Preprocess
 from .qat.quantize import is_quantized
 from .run import Runner, read_model
-from .scores import share_equal, snr_db, top1, usable_labels
+from .scores import share_equal, snr_db, top1
+from .source import classes_of
+
+if TYPE_CHECKING:
+    from .result import Result
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,10 @@ class Comparison:
 
 def compare(
     model: keras.Model,
-    tflite: bytes | str | os.PathLike,
+    tflite: "Result | bytes | str | os.PathLike",
     images,
     labels=None,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     runs: int = 20,
     num_threads: int = 1,
 ) -> Comparison:
@@ -92,14 +98,14 @@ def compare(
 
     Args:
         model: the model that the file was made from.
-        tflite: bytes or path of the file.
+        tflite: a `Result`, or bytes or path of the file.
         images: as `model.predict` takes them, or raw pixels in [0, 255] with `preprocess`:
             an array (n, h, w, c), a list of arrays, a `tf.data.Dataset`, or a directory of
             pictures (`keras_se.tflite.load_images`).
-        labels: class indices or one-hot rows, one for each image. None takes those of the
-            dataset or of the class folders, when there is a folder for every class.
-        preprocess: the one that `convert` put into the file.
-        runs: invocations behind the median latency.
+        labels: class indices in [0, classes) or one-hot rows, one for each image. None takes
+            those of the dataset or of the class folders, when there is a folder for every class.
+        preprocess: as for `convert`: the one that it put into the file, or "included".
+        runs: invocations behind the median latency, at least 1.
         num_threads: threads of the interpreter.
 
     Returns:
@@ -108,16 +114,16 @@ def compare(
     Raises:
         ValueError: for images or labels that do not fit, a file that is no TFLite model, or
             one whose input or output differs from the model's.
-        TypeError: for a subclassed model.
+        TypeError: for a subclassed model, or a file that is neither bytes nor a path.
     """
+    if runs < 1:
+        raise ValueError(f"runs must be at least 1. Received: runs={runs}")
     content = read_model(tflite)
     shape = Runner(content).image_shape
-    images = load_images(images, shape, raw_pixels=preprocess is not None)
-    if labels is not None:
-        images = Images(images.pixels, as_labels(labels, len(images)))
-    lowered = model
-    if not is_quantized(model):
-        lowered = lower(model, preprocess, input_size=shape[:2])
+    added, raw_pixels = normalisation(model, preprocess)
+    images = load_images(images, shape, raw_pixels)
+    lowered = model if is_quantized(model) else lower(model, added, input_size=shape[:2])
+    images = checked_labels(images, labels, classes_of(lowered))
     return compare_lowered(lowered, content, images, runs, num_threads)
 
 
@@ -132,16 +138,18 @@ def compare_lowered(
 def compare_outputs(
     outputs: Outputs, content: bytes, images: Images, runs: int = 20, num_threads: int = 1
 ) -> Comparison:
-    """The `Comparison` of outputs that are there already; only the latency is measured."""
+    """The `Comparison` of outputs that are there already; only the latency is measured.
+
+    The labels of the images are classes of the model (`checked_labels`).
+    """
     keras_top1, file_top1 = top1(outputs.keras), top1(outputs.file)
     reference, values = outputs.keras_values, outputs.file_values
     error = np.abs(reference - values)
-    labels = usable_labels(images, classes=outputs.keras.shape[-1])
     return Comparison(
         images=len(images),
         agreement=share_equal(keras_top1, file_top1),
-        float_accuracy=share_equal(keras_top1, labels),
-        file_accuracy=share_equal(file_top1, labels),
+        float_accuracy=share_equal(keras_top1, images.labels),
+        file_accuracy=share_equal(file_top1, images.labels),
         snr_db=snr_db(reference, values),
         max_abs_error=float(error.max()),
         mean_abs_error=float(error.mean()),

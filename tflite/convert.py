@@ -13,25 +13,25 @@ from .converter import check_file, convert_file
 from .gates import Gate, measure_gates
 from .images import Images, load_images
 from .inspect import inspect
+from .labels import checked_labels
 from .layerwise import LayerError, layer_errors, spread_loss, worst_layers
 from .logits import drop_final_activation
 from .lower import lower
 from .metadata import add_metadata
+from .normalisation import Normalisation, normalisation
 from .passes import Lowering, apply_passes
-from .preprocess import Preprocess
 from .qat.deploy import deployed
-from .qat.quantize import is_quantized, takes_raw_pixels
+from .qat.quantize import is_quantized
 from .recipe import Recipe, get_recipe
 from .requests import (
     check_classes,
     check_labels,
     check_quantized_options,
-    classes_of,
     noise,
     that_take,
 )
 from .result import BoundNotMet, Report, Result
-from .source import image_shape
+from .source import classes_of, image_shape
 
 _POOR_SNR_DB = 30.0  # below it, a report names the worst layers
 
@@ -43,7 +43,7 @@ def convert(
     *,
     io: str | None = None,
     logits: bool = False,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     input_size: int | tuple[int, int] | None = None,
     lowering: Lowering | None = None,
     min_snr_db: float | None = None,
@@ -60,21 +60,25 @@ def convert(
         model: functional or Sequential model, one image input and one output; or one from
             `quantize_aware`, which brings its own ranges and preprocessing.
         recipe: a name in `RECIPES`, a `Recipe`, or "auto": the fastest recipe whose file
-            keeps the bounds below (without any: `min_agreement=0.99`) on the images. The
-            report shows what it chose from; it converts five times.
+            keeps the bounds below on the images (without any: `min_agreement=0.99`, and
+            `min_snr_db=30` where there are no classes). The report shows what it chose from;
+            it converts five times.
         calibration: images as `model.predict` takes them, or raw pixels in [0, 255] with
             `preprocess`: an array (n, h, w, c), a list of arrays, a `tf.data.Dataset`, or a
             directory of pictures (`keras_se.tflite.load_images`; a directory gives raw
             pixels, so without `preprocess` they reach the model unchanged). Needed for
             static recipes; the others use them for the comparison alone, and noise without.
-        io: dtype of the file's input and output: "uint8" (the default of integer recipes,
-            what phone APIs feed), "int8" or "float32" (the default of the others).
+        io: dtype of the file's input and output: "uint8" (the default of static_int8 and
+            mixed_int8, what phone APIs feed), "int8" (theirs too), "int16" (of static_int16x8)
+            or "float32" (any; the default of the others).
         logits: leave out a final softmax or sigmoid.
         preprocess: put the normalisation into the file, which then takes raw RGB pixels in
-            [0, 255]; an integer input then has scale 1, and as uint8 zero point 0.
+            [0, 255]; an integer input then has scale 1, and as uint8 zero point 0. "included"
+            says that the model normalises raw pixels itself, as those of `strip`, `prune` and
+            `cluster` do that were given `preprocess`.
         input_size: height and width in pixels, for a model that leaves them open.
         lowering: which of several equal forms the file takes; None is `Lowering()`,
-            the fastest on a CPU.
+            the fastest on a CPU. Not for a model from `quantize_aware`.
         min_snr_db: refuse a file with a lower signal-to-noise ratio, in dB.
         min_agreement: refuse a file with a lower top-1 agreement, in [0, 1].
         max_accuracy_drop: refuse a file whose top-1 accuracy is more than that lower than the
@@ -112,11 +116,12 @@ def convert(
     check_classes(bounds, classes, model)
     quantized = is_quantized(model)
     if quantized:
-        check_quantized_options(recipe, preprocess)
-    raw_pixels = takes_raw_pixels(model) if quantized else preprocess is not None
-    check_labels(labels, model, shape, raw_pixels)
+        check_quantized_options(recipe, lowering)
+    added, raw_pixels = normalisation(model, preprocess)
+    check_labels(labels, model, shape, raw_pixels, io)
     if calibration is not None:
         images, compared_on = load_images(calibration, shape, raw_pixels), "images"
+        images = checked_labels(images, None, classes)
     elif auto or (candidates[0].needs_calibration and not quantized):
         raise ValueError(
             f"Recipe {'auto' if auto else candidates[0].name!r} needs images to learn the ranges "
@@ -126,12 +131,14 @@ def convert(
     else:
         images, compared_on = noise(shape, raw_pixels), "noise"
     if bounds.max_accuracy_drop is not None and images.labels is None:
+        names = images.class_names
         raise ValueError(
-            "max_accuracy_drop needs labels: a dataset of (image, label), or class folders. "
-            f"Received: max_accuracy_drop={max_accuracy_drop}, images without labels"
+            "max_accuracy_drop needs labels: a dataset of (image, label), or a folder for each of "
+            f"the {classes} classes. Received: max_accuracy_drop={max_accuracy_drop}, images "
+            f"{'without labels' if names is None else f'in {len(names)} folders'}"
         )
 
-    lowered = deployed(model) if quantized else lower(model, preprocess, input_size=shape[:2])
+    lowered = deployed(model) if quantized else lower(model, added, input_size=shape[:2])
     job = _Job(
         name=model.name,
         reference=model if quantized else lowered,

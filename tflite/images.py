@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .labels import as_labels as as_labels
+from .labels import dataset_labels
+
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
 
@@ -38,18 +41,19 @@ def load_images(source, shape: tuple[int, int, int], raw_pixels: bool = False) -
     Args:
         source: array (n, h, w, c); list of arrays (h, w, c); `tf.data.Dataset` of images or
             (image, label) tuples, batched or not; or a directory of PNG and JPEG pictures,
-            directly in it or in one folder per class. Pictures are read as raw pixels in
-            [0, 255], grey, RGB or RGBA by the number of channels, and resized to (h, w)
-            without keeping the aspect ratio (bilinear, as
-            `keras.utils.image_dataset_from_directory` does). Labels come from the dataset or
-            are the positions of the class folders in sorted order.
+            directly in it or in one folder per class; names that begin with a dot are
+            skipped. Pictures are read as raw pixels in [0, 255], grey, RGB or RGBA by the
+            number of channels, and resized to (h, w) without keeping the aspect ratio
+            (bilinear, as `keras.utils.image_dataset_from_directory` does). Labels come from
+            the dataset or are the positions of the class folders in sorted order.
         shape: (h, w, c) that the model takes.
         raw_pixels: the images are raw pixels and must lie in [0, 255].
 
     Raises:
         TypeError: for a source of another kind.
         ValueError: when there are no images, a shape differs, a value is NaN or infinite or
-            out of the range, or a picture cannot be read.
+            out of the range, a picture cannot be read, or the second part of a dataset is no
+            label.
     """
     tf = sys.modules.get("tensorflow")  # whoever passes a Dataset has imported it
     if isinstance(source, Images):
@@ -69,20 +73,6 @@ def load_images(source, shape: tuple[int, int, int], raw_pixels: bool = False) -
         )
     pixels = _checked(images.pixels, shape, raw_pixels)
     return Images(pixels, images.labels, images.class_names)
-
-
-def as_labels(labels, count: int) -> np.ndarray:
-    """Class indices, (n,), from indices or one-hot rows; one for each image."""
-    labels = np.asarray(labels)
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        labels = labels.argmax(axis=1)
-    labels = labels.reshape(-1)
-    if len(labels) != count or labels.dtype.kind not in "iufb":
-        raise ValueError(
-            f"One class index (or one-hot row) is needed for each of the {count} images. "
-            f"Received: {len(labels)} labels of dtype {labels.dtype}"
-        )
-    return labels.astype("int64")
 
 
 def _checked(pixels, shape, raw_pixels: bool) -> np.ndarray:
@@ -142,13 +132,17 @@ def _from_dataset(dataset, tf) -> Images:
     if not images:
         raise ValueError("No images were given. Received: an empty dataset")
     pixels = np.concatenate(images)
-    return Images(pixels, as_labels(np.concatenate(labels), len(pixels)) if labels else None)
+    return Images(pixels, dataset_labels(labels, len(pixels)) if labels else None)
 
 
 def _from_directory(directory: Path, shape) -> Images:
     if not directory.is_dir():
         raise ValueError(f"No such directory of pictures. Received: {str(directory)!r}")
-    folders = sorted(p for p in directory.iterdir() if p.is_dir() and _pictures(p))
+    folders = sorted(
+        path
+        for path in directory.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and _pictures(path)
+    )
     loose = _pictures(directory)
     if folders and loose:
         raise ValueError(

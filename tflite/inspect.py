@@ -3,9 +3,13 @@
 import os
 from collections import Counter
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from . import flatfile
 from .run import Runner, TensorInfo, read_model
+
+if TYPE_CHECKING:
+    from .result import Result
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,15 @@ class Inspection:
         return "\n".join(lines)
 
 
-def inspect(model: bytes | str | os.PathLike) -> Inspection:
+def inspect(model: "Result | bytes | str | os.PathLike") -> Inspection:
     """List a file's operators, tensors and XNNPACK partitions.
 
     Args:
-        model: bytes or path of a .tflite file.
+        model: a `Result`, or bytes or path of a .tflite file.
 
     Raises:
         ValueError: when the bytes are no TFLite model.
+        TypeError: for what is neither.
         FileNotFoundError: when there is no file at the path.
     """
     content = read_model(model)

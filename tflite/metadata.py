@@ -156,7 +156,7 @@ def check_classifier(
     if not {image_dtype, scores_dtype} <= {"uint8", "float32"}:
         raise ValueError(
             "Apps feed an image classifier uint8 or float32 (MediaPipe refuses others): "
-            f'convert with io="uint8". Received: {image_dtype} and {scores_dtype}'
+            f'convert with io="uint8" or io="float32". Received: {image_dtype} and {scores_dtype}'
         )
     if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
         raise TypeError(f"labels are a sequence of strings. Received: labels={labels!r}")

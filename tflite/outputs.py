@@ -1,6 +1,7 @@
 """What a model and its file give for the same images."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 
 from .flatfile import with_logits
 from .images import Images
-from .logits import drop_final_activation
+from .logits import drop_final_activation, final_activation
 from .qat.model import QuantizedModel
 from .qat.quantize import is_quantized
 from .run import Runner
@@ -24,6 +25,7 @@ class Outputs:
             or sigmoid: what errors are measured on.
         measured_on: "logits" or "outputs", accordingly.
         keras_latency_ms: median time of one call of the Keras model.
+        left_out: the model's final softmax or sigmoid where the file leaves it out.
     """
 
     keras: np.ndarray
@@ -32,6 +34,14 @@ class Outputs:
     file_values: np.ndarray
     measured_on: str
     keras_latency_ms: float
+    left_out: Callable | None = None
+
+    @property
+    def file_scores(self) -> np.ndarray:
+        """What the file gives, as the Keras model would: through the activation it leaves out."""
+        if self.left_out is None:
+            return self.file
+        return keras.ops.convert_to_numpy(self.left_out(keras.ops.convert_to_tensor(self.file)))
 
 
 def run_both(lowered: keras.Model, content: bytes, images: Images, num_threads: int = 1) -> Outputs:
@@ -59,6 +69,7 @@ def run_both(lowered: keras.Model, content: bytes, images: Images, num_threads: 
         file_values=file_values,
         measured_on="outputs" if logits_model is None else "logits",
         keras_latency_ms=keras_latency_ms,
+        left_out=None if with_logits(content) else final_activation(lowered),
     )
 
 
@@ -75,6 +86,7 @@ def _run_keras(model: keras.Model, pixels: np.ndarray) -> tuple[list[np.ndarray]
     """Outputs, each (n, ...), and the median time of an image in ms."""
     model.compile(jit_compile=False)  # compiling with XLA would cost more than it saves here
     outputs, times = [], []
+    model.predict_on_batch(pixels[:1].astype("float32"))  # which traces and compiles, untimed
     for image in pixels:
         start = time.perf_counter()
         outputs.append(keras.tree.flatten(model.predict_on_batch(image[None].astype("float32"))))

@@ -9,10 +9,14 @@ class Recipe:
 
     Attributes:
         name: the recipe's key in `RECIPES`.
-        weights: dtype in which the file stores its weights.
-        activations: dtype in which the tensors between the operators are computed.
+        weights: dtype in which the file stores its weights: "float32", "float16" or "int8".
+        activations: dtype in which the tensors between the operators are computed: "float32", or
+            with int8 weights "int8" or "int16".
         summary: when to choose it, in one line.
         float_gates: compute sigmoid gates in float, between integers.
+
+    Raises:
+        ValueError: for dtypes that no file is made with.
     """
 
     name: str
@@ -20,6 +24,18 @@ class Recipe:
     activations: str
     summary: str
     float_gates: bool = False
+
+    def __post_init__(self):
+        if self.weights not in _ACTIVATIONS:
+            raise ValueError(
+                f"Unknown weights of a recipe; expected one of {list(_ACTIVATIONS)}. "
+                f"Received: weights={self.weights!r}"
+            )
+        if self.activations not in _ACTIVATIONS[self.weights]:
+            raise ValueError(
+                f"Unknown activations of a recipe with {self.weights} weights; expected one of "
+                f"{list(_ACTIVATIONS[self.weights])}. Received: activations={self.activations!r}"
+            )
 
     @property
     def needs_calibration(self) -> bool:
@@ -32,6 +48,12 @@ class Recipe:
         return _IOS.get(self.activations, ("float32",))
 
 
+# By weights. What is computed in integers has integer weights.
+_ACTIVATIONS = {
+    "float32": ("float32",),
+    "float16": ("float32",),
+    "int8": ("float32", "int8", "int16"),
+}
 _IOS = {"int8": ("uint8", "int8", "float32"), "int16": ("float32", "int16")}
 
 RECIPES = {

@@ -8,6 +8,7 @@ import numpy as np
 from .bounds import Bounds
 from .images import Images
 from .metadata import check_classifier
+from .passes import Lowering
 from .recipe import Recipe
 
 _NOISE_IMAGES = 8
@@ -23,12 +24,6 @@ def that_take(io: str, recipes: list[Recipe]) -> list[Recipe]:
     return taking
 
 
-def classes_of(model: keras.Model) -> int | None:
-    """Number of classes; None where the output is not one row of at least two."""
-    output = model.outputs[0].shape
-    return output[1] if len(output) == 2 and output[1] != 1 else None
-
-
 def check_classes(bounds: Bounds, classes: int | None, model: keras.Model) -> None:
     """Raise if a bound needs classes that the model does not have."""
     for name in ("min_agreement", "max_accuracy_drop"):
@@ -40,22 +35,27 @@ def check_classes(bounds: Bounds, classes: int | None, model: keras.Model) -> No
             )
 
 
-def check_quantized_options(recipe: str | Recipe, preprocess) -> None:
+def check_quantized_options(recipe: str | Recipe, lowering: Lowering | None) -> None:
     """Raise for options that a quantization-aware model decides itself."""
     if getattr(recipe, "name", recipe) != "static_int8":
         raise ValueError(
             "A model from `quantize_aware` converts with recipe 'static_int8'; `strip` gives "
             f"the plain model for the others. Received: recipe={recipe!r}"
         )
-    if preprocess is not None:
+    if lowering is not None:
         raise ValueError(
-            "A model from `quantize_aware` was trained with its preprocessing inside: pass "
-            f"preprocess to `quantize_aware`. Received: preprocess={preprocess!r}"
+            "A model from `quantize_aware` keeps the form that it was trained in. `strip` gives "
+            "the plain model, which converts with lowering, and calibration anew. "
+            f"Received: lowering={lowering!r}"
         )
 
 
 def check_labels(
-    labels: Sequence[str] | None, model: keras.Model, shape: tuple[int, int, int], raw_pixels: bool
+    labels: Sequence[str] | None,
+    model: keras.Model,
+    shape: tuple[int, int, int],
+    raw_pixels: bool,
+    io: str | None,
 ) -> None:
     """Raise unless an app's image classifier could use a file with these labels."""
     if labels is None:
@@ -67,7 +67,8 @@ def check_labels(
             "and call keras_se.tflite.add_metadata"
         )
     outputs = model.outputs[0].shape[1:]
-    check_classifier((1, *shape), "uint8", (1, *outputs), "uint8", labels)
+    dtype = io or "uint8"  # the default of a recipe is this or float32, which apps feed too
+    check_classifier((1, *shape), dtype, (1, *outputs), dtype, labels)
 
 
 def noise(shape: tuple[int, int, int], raw_pixels: bool) -> Images:

@@ -98,6 +98,9 @@ class Result:
     recipe: Recipe
     report: Report
 
+    def __bytes__(self) -> bytes:
+        return self.model
+
     def __repr__(self) -> str:
         return f"Result({self.recipe.name}, {len(self.model)} bytes)"
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import SupportsBytes
 
 import numpy as np
 
@@ -133,13 +134,19 @@ def latencies_ms(
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
-def read_model(model: bytes | str | os.PathLike) -> bytes:
-    """The bytes of a .tflite file, given as bytes or path.
+def read_model(model: SupportsBytes | str | os.PathLike) -> bytes:
+    """The bytes of a .tflite file, given as bytes, as `Result` or as path.
 
     Raises:
+        TypeError: for anything else.
         ValueError: when they do not carry the TFLite identifier.
         FileNotFoundError: when there is no file at the path.
     """
+    if not isinstance(model, (SupportsBytes, bytearray, memoryview, str, os.PathLike)):
+        raise TypeError(
+            "A TFLite file is given as a Result, as bytes or as a path. "
+            f"Received: {type(model).__name__}"
+        )
     content = Path(model).read_bytes() if isinstance(model, (str, os.PathLike)) else bytes(model)
     if content[4:8] != b"TFL3":
         what = (

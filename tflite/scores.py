@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 
-from .images import Images
-
 
 def snr_db(reference: np.ndarray, values: np.ndarray) -> float:
     """Signal-to-noise ratio, 10 log10(sum ref^2 / sum (ref - values)^2), in dB.
@@ -26,12 +24,6 @@ def snr_db(reference: np.ndarray, values: np.ndarray) -> float:
 def top1(outputs: np.ndarray) -> np.ndarray | None:
     """Class of each row, (n,); None unless the outputs are one row of at least two classes."""
     return outputs.argmax(axis=1) if outputs.ndim == 2 and outputs.shape[1] > 1 else None
-
-
-def usable_labels(images: Images, classes: int) -> np.ndarray | None:
-    """Labels, unless they count class folders and the model has another number of classes."""
-    names = images.class_names
-    return images.labels if names is None or len(names) == classes else None
 
 
 def share_equal(classes, others) -> float | None:

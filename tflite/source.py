@@ -1,4 +1,4 @@
-"""Which Keras models can be converted, and the size of their input."""
+"""Which Keras models can be converted, the size of their input, and their classes."""
 
 import keras
 
@@ -43,6 +43,12 @@ def image_shape(model: keras.Model, input_size=None) -> tuple[int, int, int]:
             f"input_size=(height, width). Received: model input {model.inputs[0].shape}"
         )
     return (*size, channels)
+
+
+def classes_of(model: keras.Model) -> int | None:
+    """Number of classes; None where the output is not one row of at least two."""
+    output = model.outputs[0].shape
+    return output[1] if len(output) == 2 and output[1] != 1 else None
 
 
 def subclassed_message(model: keras.Model) -> str:

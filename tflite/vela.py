@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import flatfile
+from .result import Result
 from .run import read_model
 
 ACCELERATORS = (
@@ -105,11 +106,14 @@ class VelaReport:
         return "\n".join(lines)
 
 
-def vela(model: bytes | str | os.PathLike, accelerator: str = "ethos-u55-128") -> VelaReport:
+def vela(
+    model: Result | bytes | str | os.PathLike, accelerator: str = "ethos-u55-128"
+) -> VelaReport:
     """Compile a .tflite file for an Ethos-U NPU with Vela, and say what runs where.
 
     Args:
-        model: bytes or path of a .tflite file; `static_int8` is the recipe for this NPU.
+        model: a `Result`, or bytes or path of a .tflite file; `static_int8` is the recipe for
+            this NPU.
         accelerator: one of `ACCELERATORS`: the NPU and its multiply-accumulates per cycle.
 
     Returns:
@@ -118,6 +122,7 @@ def vela(model: bytes | str | os.PathLike, accelerator: str = "ethos-u55-128") -
     Raises:
         ImportError: without the extra `vela`.
         ValueError: for an unknown accelerator, or bytes that are no TFLite model.
+        TypeError: for a model of another kind.
         FileNotFoundError: when there is no file at the path.
         RuntimeError: when Vela fails, with its last line.
     """

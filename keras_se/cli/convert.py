@@ -23,7 +23,8 @@ recipes:
   static_int8     smallest and fastest; integers only, for CPU and NPU
   mixed_int8      as fast on a CPU; small gates keep their value, in float
   static_int16x8  integers only, near float's accuracy; slow on a CPU, for some NPUs
-  auto            the fastest that keeps --min-agreement (default: 0.99) on the pictures
+  auto            the fastest that keeps the bounds on the pictures (without any:
+                  --min-agreement 0.99, or --min-snr-db 30 where there are no classes)
 """
 
 EXAMPLES = """\
@@ -47,9 +48,10 @@ def _add_arguments(parser):
     )
     parser.add_argument(
         "--io",
-        choices=("uint8", "int8", "float32"),
-        help="dtype of the file's input and output (default: uint8 for static_int8, float32 "
-        "for the others)",
+        choices=("uint8", "int8", "int16", "float32"),
+        help="dtype of the file's input and output: any but int16 for static_int8 and mixed_int8 "
+        "(default: uint8), int16 or float32 for static_int16x8, float32 for the others (default: "
+        "float32)",
     )
     parser.add_argument("--logits", action="store_true", help="leave a final softmax out")
     add_preprocess_argument(parser)
@@ -67,6 +69,13 @@ def _add_arguments(parser):
         type=float,
         metavar="SHARE",
         help="refuse a file with a lower top-1 agreement, in [0, 1]",
+    )
+    parser.add_argument(
+        "--max-accuracy-drop",
+        type=float,
+        metavar="SHARE",
+        help="refuse a file whose top-1 accuracy is more than that lower than the Keras model's, "
+        "in [0, 1); needs one folder per class",
     )
     parser.add_argument(
         "--labels",
@@ -104,6 +113,7 @@ def _run(arguments):
             input_size=arguments.input_size,
             min_snr_db=arguments.min_snr_db,
             min_agreement=arguments.min_agreement,
+            max_accuracy_drop=arguments.max_accuracy_drop,
             labels=labels,
         )
     result.save(arguments.output, arguments.overwrite)

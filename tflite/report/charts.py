@@ -6,7 +6,7 @@ from html import escape
 
 from ..gates import Gate
 from ..layerwise import LayerError
-from .names import layer_name
+from .names import decibels, layer_name
 
 _WIDTH, _HEIGHT = 760, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 14, 34
@@ -32,7 +32,7 @@ def layer_chart(layers: Sequence[LayerError], worst: Sequence[LayerError], poor_
         return _LEFT + place * step
 
     def y(snr_db):
-        share = (min(snr_db, top) - bottom) / (top - bottom)
+        share = (min(max(snr_db, bottom), top) - bottom) / (top - bottom)
         return _HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM)
 
     parts = [_axis(y, range(bottom, top + 1, 10), poor_db, len(layers))]
@@ -41,7 +41,9 @@ def layer_chart(layers: Sequence[LayerError], worst: Sequence[LayerError], poor_
     marked = set(map(id, worst))
     for place, layer in enumerate(layers):
         kind = "worst" if id(layer) in marked else _kind(layer)
-        label = f"{place + 1}. {layer_name(layer.name)} ({layer.operator}): {layer.snr_db:.1f} dB"
+        label = (
+            f"{place + 1}. {layer_name(layer.name)} ({layer.operator}): {decibels(layer.snr_db)}"
+        )
         parts.append(
             f'<circle class="{kind}" cx="{x(place):.1f}" cy="{y(layer.snr_db):.1f}" '
             f'r="{5 if kind == "worst" else 3.5}"><title>{escape(label)}</title></circle>'

@@ -15,21 +15,22 @@ from ..._version import __version__
 from .. import flatfile
 from ..compare import compare_outputs
 from ..gates import measure_gates
-from ..images import Images, as_labels, load_images
+from ..images import Images, load_images
 from ..inspect import inspect
+from ..labels import checked_labels
 from ..layerwise import layer_errors
 from ..lower import lower
 from ..metadata import read_labels
+from ..normalisation import INCLUDED, Normalisation, normalisation
 from ..outputs import run_both
 from ..passes import Lowering
-from ..preprocess import Preprocess
 from ..qat.deploy import deployed
-from ..qat.quantize import is_quantized, strip, takes_raw_pixels
+from ..qat.quantize import is_quantized, strip
 from ..recipe import RECIPES
-from ..requests import check_quantized_options
 from ..result import Result
 from ..run import Runner, read_model
-from ..scores import top1, usable_labels
+from ..scores import top1
+from ..source import classes_of
 from .facts import FileReport, Origin
 from .nodes import read_nodes
 from .predictions import confusion, disagreements
@@ -54,7 +55,7 @@ def report(
     images,
     labels=None,
     *,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     class_names: Sequence[str] | None = None,
     lowering: Lowering | None = None,
     recipes: Sequence[str] = tuple(RECIPES),
@@ -74,9 +75,9 @@ def report(
         model: the model that the file was made from.
         file: a `Result`, or bytes or path of the file.
         images: held-out pictures, as for `compare`.
-        labels: class indices or one-hot rows. None takes those of the dataset or of the class
-            folders, when there is a folder for every class.
-        preprocess: the one that `convert` put into the file.
+        labels: class indices in [0, classes) or one-hot rows. None takes those of the dataset
+            or of the class folders, when there is a folder for every class.
+        preprocess: as for `convert`: the one that it put into the file, or "included".
         class_names: in the order of the outputs. None takes those of the class folders, or
             of the file's metadata, or numbers.
         lowering: the one that the file was converted with; for the other recipes.
@@ -102,17 +103,14 @@ def report(
             raise ValueError(f"{name} must be at least {least}. Received: {name}={value}")
     content = file.model if isinstance(file, Result) else read_model(file)
     quantized = is_quantized(model)
-    if quantized:
-        check_quantized_options("static_int8", preprocess)
-    raw_pixels = takes_raw_pixels(model) if quantized else preprocess is not None
+    added, raw_pixels = normalisation(model, preprocess)
     if isinstance(file, Result) and file.report.preprocess != raw_pixels:
         inside = "in the file: pass" if file.report.preprocess else "not in the file: leave out"
         raise ValueError(f"The normalisation is {inside} preprocess. Received: {preprocess!r}")
     shape = Runner(content).image_shape
     images = load_images(images, shape, raw_pixels)
-    if labels is not None:
-        images = Images(images.pixels, as_labels(labels, len(images)), images.class_names)
-    lowered = deployed(model) if quantized else lower(model, preprocess, input_size=shape[:2])
+    lowered = deployed(model) if quantized else lower(model, added, input_size=shape[:2])
+    images = checked_labels(images, labels, classes_of(lowered))
     classes = lowered.outputs[0].shape[-1]
     names = _class_names(class_names, images, content, classes)
 
@@ -124,7 +122,7 @@ def report(
         strip(model) if quantized else model,
         [recipe for recipe in recipes if recipe != own],
         images,
-        preprocess=preprocess,
+        preprocess=added or (INCLUDED if raw_pixels else None),
         input_size=shape[:2],
         lowering=lowering,
         logits=flatfile.final_activation(flatfile.unpack(content)) is None,
@@ -135,7 +133,6 @@ def report(
     own_file = {own: content} if own in recipes else {}
     with_, without, latencies = time_all(content, files, images.pixels[0], runs, num_threads)
     files, latencies = files | own_file, latencies | dict.fromkeys(own_file, with_)
-    usable = usable_labels(images, classes)
     keras_classes, date = top1(outputs.keras), datetime.datetime.now(datetime.UTC).date()
     delegated = len(inspection.sequence) - len(inspection.not_delegated)
     return FileReport(
@@ -147,9 +144,9 @@ def report(
         class_names=names,
         comparison=replace(comparison, latency_ms=with_, runs=runs),
         confusion=None
-        if usable is None or keras_classes is None
-        else confusion(usable, keras_classes, top1(outputs.file), classes),
-        disagreements=disagreements(outputs, images, usable, shown),
+        if images.labels is None
+        else confusion(images.labels, keras_classes, top1(outputs.file), classes),
+        disagreements=disagreements(outputs, images, images.labels, shown),
         layers=() if own == "float32" else layer_errors(files["float32"], content, images),
         gates=measure_gates(files["float32"], images),
         inspection=inspection,

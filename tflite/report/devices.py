@@ -62,6 +62,8 @@ _INT8 = 'recipe="static_int8"'
 _FOUR = "write it with tensors of at most 4 dimensions; SK with two branches is deployed so"
 _NEVER_BATCH = "take the batch out of the reduction: a file runs one image"
 
+OTHER_CURE = "replace the layer that makes it, or leave it to the CPU"
+
 _DELEGATE = "https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite"
 
 GPU = Device(
@@ -158,7 +160,14 @@ CORE_ML = Device(
     rules=(
         dtypes(("float32",), "the delegate takes no quantized model", 'recipe="float16"'),
         weights("int8", "int8 weights with float values", 'recipe="float16"'),
-        highest_version(1, _DENSE, DEPTHWISE_CONV_2D=2, FULLY_CONNECTED=6, DEQUANTIZE=3),
+        highest_version(
+            1,
+            OTHER_CURE,
+            {"CONV_2D": _DENSE},  # what raises it is groups
+            DEPTHWISE_CONV_2D=2,
+            FULLY_CONNECTED=6,
+            DEQUANTIZE=3,
+        ),
     ),
     operators=_table(
         "DEPTHWISE_CONV_2D FULLY_CONNECTED HARD_SWISH LOGISTIC MIRROR_PAD PAD PADV2 RELU RELU6 "
@@ -236,4 +245,3 @@ CURES = {
     "DIV": "multiply by the inverse",
     "SUB": "add the negative",
 }
-OTHER_CURE = "replace the layer that makes it, or leave it to the CPU"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from ..layerwise import worst_layers
 from .facts import FileReport
+from .names import decibels
+from .recipes import RecipeRow
 from .support import MEASURED
 
 GOOD, NOTE, ATTENTION = "good", "note", "attention"
@@ -78,7 +80,7 @@ def _snr(facts):
     reason = f": {worst[0].reason}" if worst and worst[0].reason else ""
     yield Finding(
         NOTE,
-        f"The {facts.comparison.measured_on} carry {facts.comparison.snr_db:.1f} dB, below the "
+        f"The {facts.comparison.measured_on} carry {decibels(facts.comparison.snr_db)}, below the "
         f"{_POOR_SNR_DB:.0f} dB usual of int8.{where}{reason}.".replace("..", "."),
         "quantize_aware trains the network for its rounding" if facts.layers else "",
     )
@@ -108,15 +110,27 @@ def _left_over(facts):
 
 def _faster(facts):
     own = next((row for row in facts.recipes if row.is_file), None)
-    others = [row for row in facts.recipes if not row.is_file and row.latency_ms]
-    if own is None or not others:
+    if own is None:
         return
-    best = min(others, key=lambda row: row.latency_ms)
-    keeps = best.agreement is None or best.agreement >= _AGREEMENT
-    if own.latency_ms > _FASTER * best.latency_ms and keeps:
+    others = [row for row in facts.recipes if row.latency_ms and _keeps(row, own)]
+    best = min(others, key=lambda row: row.latency_ms, default=own)
+    if own.latency_ms > _FASTER * best.latency_ms:
         ratio = own.latency_ms / best.latency_ms
         text = f"Recipe {best.recipe} is {ratio:.1f} times as fast on this machine"
-        yield Finding(NOTE, f"{text} and agrees as well.", f'recipe="{best.recipe}"')
+        kept = (
+            f"has an SNR of {decibels(best.snr_db)}"
+            if best.agreement is None
+            else f"agrees with Keras on {best.agreement:.1%} of {facts.recipe_images} pictures"
+        )
+        yield Finding(NOTE, f"{text} and {kept}.", f'recipe="{best.recipe}"')
+
+
+def _keeps(row: RecipeRow, own: RecipeRow) -> bool:
+    """Whether a recipe's file is near enough to Keras to take the place of the reported one."""
+    if row.agreement is not None:
+        return row.agreement >= _AGREEMENT
+    enough = _POOR_SNR_DB if own.snr_db is None else min(own.snr_db, _POOR_SNR_DB)
+    return row.snr_db is not None and row.snr_db >= enough
 
 
 def _devices(facts):

@@ -1,5 +1,6 @@
-"""Names of tensors as a reader wants them."""
+"""Names of tensors and ratios as a reader wants them."""
 
+import math
 import re
 
 
@@ -18,3 +19,14 @@ def layer_name(tensor: str) -> str:
         return model
     suffix = re.search(r"_\d+$", model)
     return inner[0].removesuffix(suffix[0]) if suffix else inner[0]
+
+
+def decibels(value: float) -> str:
+    """A signal-to-noise ratio.
+
+    >>> decibels(31.27), decibels(math.inf), decibels(-math.inf)
+    ('31.3 dB', 'exact', 'no signal')
+    """
+    if math.isfinite(value):
+        return f"{value:.1f} dB"
+    return "exact" if value == math.inf else "no signal"

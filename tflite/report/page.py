@@ -9,13 +9,14 @@ from ..layerwise import worst_layers
 from .charts import gate_bar, layer_chart
 from .facts import FileReport
 from .findings import findings
-from .names import layer_name
+from .names import decibels, layer_name
 from .rules import Problem
 from .support import Support
 
 _POOR_SNR_DB = 30.0
 _MOST_CLASSES = 15  # in a drawn confusion matrix
 _MOST_CHANGES = 8  # cells in the table above the matrix; three times as many without one
+_EQUAL = 1.05  # latencies this close are equal
 _WIDEST = 2.5  # a bar of time is full at so many times that of float32
 
 
@@ -45,7 +46,7 @@ def render(facts: FileReport) -> str:
     )
     environment.filters |= {
         "percent": _percent,
-        "db": _db,
+        "db": decibels,
         "ms": lambda value: f"{value:.3g} ms" if value < 100 else f"{value:.0f} ms",
         "size": _size,
         "times": lambda value: f"{value:.2f} x",
@@ -73,6 +74,7 @@ def render(facts: FileReport) -> str:
         groups={device.device: _grouped(device.problems) for device in facts.devices},
         operators=list(facts.devices[0].total),
         cell=_cell,
+        infinity=float("inf"),
     )
 
 
@@ -83,15 +85,27 @@ def _headline(facts: FileReport) -> str:
         same = comparison.images - len(facts.disagreements)
         parts.append(f"the same class as Keras on {same:,} of {comparison.images:,} pictures")
     else:
-        parts.append(f"{_db(comparison.snr_db)} against Keras on {comparison.images:,} pictures")
+        parts.append(
+            f"{decibels(comparison.snr_db)} against Keras on {comparison.images:,} pictures"
+        )
     plain = next(row for row in facts.recipes if row.recipe == "float32")
     if facts.recipe != "float32" and plain.size_bytes and plain.latency_ms:
         size = comparison.size_bytes / plain.size_bytes
-        speed = plain.latency_ms / comparison.latency_ms
-        faster = f"{speed:.1f} times as fast" if speed >= 1 else f"{1 / speed:.1f} times slower"
-        parts.append(f"{size:.0%} of float32's size, {faster}")
+        speed = _speed(plain.latency_ms / comparison.latency_ms)
+        parts.append(f"{size:.0%} of float32's size, {speed}")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _speed(ratio: float) -> str:
+    """A speed beside another; within 5 % they are equal.
+
+    >>> _speed(2.0), _speed(0.98), _speed(0.5)
+    ('2.0 times as fast', 'as fast', 'takes 2.0 times as long')
+    """
+    if 1 / _EQUAL < ratio < _EQUAL:
+        return "as fast"
+    return f"{ratio:.1f} times as fast" if ratio > 1 else f"takes {1 / ratio:.1f} times as long"
 
 
 def _cell(device: Support, operator: str) -> str:
@@ -113,10 +127,6 @@ def _grouped(problems: Sequence[Problem]) -> tuple[Group, ...]:
 
 def _percent(share: float) -> str:
     return f"{share:.2%}".replace("100.00%", "100%")
-
-
-def _db(value: float) -> str:
-    return f"{value:.1f} dB" if abs(value) != float("inf") else "exact"
 
 
 def _size(size_bytes: int) -> str:

@@ -22,7 +22,7 @@ class Disagreement:
         label: its class, or None without labels.
         keras_class, file_class: what each says.
         keras_score, file_score: what each gives to its own class: a probability where the
-            model ends in a softmax, else the output as it is.
+            model ends in a softmax or sigmoid, also of a file that leaves it out; else the output.
         picture: as PNG, or None for images that are none (neither 1, 3 nor 4 channels).
     """
 
@@ -112,6 +112,7 @@ def disagreements(
         return ()
     indices = np.flatnonzero(keras_classes != file_classes)
     scores = outputs.keras[indices, keras_classes[indices]]
+    file_scores = outputs.file_scores
     encode = _encoder(images.pixels)
     rows = []
     for rank, index in enumerate(indices[np.argsort(-scores, kind="stable")].tolist()):
@@ -123,7 +124,7 @@ def disagreements(
                 keras_class=keras_class,
                 file_class=file_class,
                 keras_score=float(outputs.keras[index, keras_class]),
-                file_score=float(outputs.file[index, file_class]),
+                file_score=float(file_scores[index, file_class]),
                 picture=encode(images.pixels[index]) if rank < shown else None,
             )
         )

@@ -4,7 +4,7 @@ A rule is made by a function that takes its limits, so that a device's table rea
 vendor's list does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .nodes import Node
@@ -58,13 +58,17 @@ def weights(forbidden: str, reason: str, cure: str) -> Rule:
     return rule
 
 
-def highest_version(limit: int, cure: str, **others: int) -> Rule:
-    """The operator's version is at most this one, or the one that `others` has for its name."""
+def highest_version(limit: int, cure: str, cures: Mapping[str, str], **others: int) -> Rule:
+    """The operator's version is at most this one, or the one that `others` has for its name.
+
+    What cures it is in `cures` for some operators, by name.
+    """
 
     def rule(node):
         highest = others.get(node.name, limit)
         if node.version > highest:
-            return f"version {node.version}, where version {highest} is the highest taken", cure
+            reason = f"version {node.version}, where version {highest} is the highest taken"
+            return reason, cures.get(node.name, cure)
         return None
 
     return rule
