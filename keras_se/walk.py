@@ -42,7 +42,7 @@ def watching(
 def _noting(path, layer, method, note):
     def noted(*args, **kwargs):
         outputs = method(*args, **kwargs)
-        note(path, layer, outputs)
+        note(path, layer, next(iter((*args, *kwargs.values()))), outputs)
         return outputs
 
     return noted
