@@ -79,6 +79,27 @@ def test_the_architecture_survives_saving(network, tmp_path):
     assert keras.models.load_model(tmp_path / "model.keras").architecture == "seresnet18"
 
 
+@pytest.mark.parametrize("name", ["seresnet18", "cbam_resnet18", "skresnet18"])
+def test_keys_do_not_depend_on_how_the_network_was_made(name, tmp_path):
+    entry = ARCHITECTURES[name]
+    with keras.name_scope("student"):
+        model = entry.constructor(weights=None, variant=entry.variant, classes=7, **SMALL)
+    state_dict = to_state_dict(model)
+    model.save(tmp_path / "model.keras")
+    for other in (
+        keras.models.load_model(tmp_path / "model.keras"),
+        keras.models.clone_model(model),
+    ):
+        other.set_weights(model.get_weights())
+        again = to_state_dict(other, name)
+        assert again.keys() == state_dict.keys()
+        assert all(np.array_equal(again[key], state_dict[key]) for key in again)
+    with keras.name_scope("teacher"):
+        again = from_state_dict(name, state_dict, classes=7, **SMALL)
+    for weight, other in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
 def test_a_customised_network_has_no_keys_in_pytorch():
     model = SEResNet18(weights=None, attention="eca", **SMALL)
     with pytest.raises(ValueError, match="Received: model='seresnet18', architecture=None"):
