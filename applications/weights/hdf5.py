@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from itertools import count, takewhile
 from pathlib import Path
+from typing import IO
 
 import h5py
 import keras
@@ -23,7 +24,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """
     try:
         with contextlib.ExitStack() as stack:
-            source = path
+            source: Path | IO[bytes] = path
             if path.suffix == ".keras":
                 archive = stack.enter_context(zipfile.ZipFile(path))
                 source = stack.enter_context(archive.open(KERAS_WEIGHTS))
@@ -70,7 +71,8 @@ def check_surplus(path: Path, model: keras.Model) -> None:
         )
 
 
-def _datasets(group) -> int:
-    found: list[h5py.HLObject] = []
-    group.visititems(lambda _, item: found.append(item))  # a result would end the visit
-    return sum(isinstance(item, h5py.Dataset) for item in found)
+def _datasets(item) -> int:
+    """How many datasets an item of a file holds, or 1 for a dataset."""
+    if isinstance(item, h5py.Dataset):
+        return 1
+    return sum(_datasets(inner) for inner in item.values())
