@@ -201,7 +201,7 @@ def test_frozen_batch_norm_is_inference():
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_mask_is_kerass():
+def test_a_mask_is_left_to_keras():
     x = np.random.default_rng(0).normal(2, 3, (4, 6, 5)).astype("float32")
     mask = np.arange(6) < np.array([[6], [4], [3], [1]])
     ours, theirs = BatchNorm(), keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9)
