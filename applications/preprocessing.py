@@ -52,7 +52,7 @@ class Preprocessing:
             pixels, ops, to_array = np.asarray(pixels, "float32"), np, np.asarray
         else:
             pixels, ops = keras.ops.cast(pixels, "float32"), keras.ops
-            to_array = ops.convert_to_tensor  # PyTorch takes no NumPy array beside a tensor
+            to_array = keras.ops.convert_to_tensor  # PyTorch takes no NumPy array beside a tensor
         if self.channel_order == "bgr":
             pixels = ops.flip(pixels, axis=-1)
         return (pixels - to_array(self.mean, "float32")) / to_array(self.std, "float32")

@@ -25,7 +25,7 @@ def weights_by_path(model: keras.Model) -> dict[str, keras.Variable]:
     Keras' own `variable.path` starts with the scopes that the model was built in, and is
     shorter where a loaded or cloned layer was built before the one around it.
     """
-    found = {}
+    found: dict[str, keras.Variable] = {}
     for path, layer in inner_layers(model):
         inside = {id(w) for _, inner in inner_layers(layer) for w in inner.weights}
         found |= {f"{path}/{w.name}": w for w in layer.weights if id(w) not in inside}
