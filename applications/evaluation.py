@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from ..files import replacing
+from .imagenet_trunk import IMAGENET_TRUNK
 from .pictures import FILTERS, Loader, batches, find_pictures
 from .registry import MODELS
 from .spec import check_name
@@ -68,12 +69,15 @@ def evaluate(
     Args:
         network: name of a constructor, such as "SEResNet50", or an `ImageModel`.
         data: a folder with one folder of .jpeg, .jpg or .png pictures for each class.
+            Hidden files and folders are passed over; pictures are turned upright by their
+            EXIF tag.
         weights: of a network given by name: as the constructor's argument.
         variant: of a network given by name: as the constructor's argument.
         size: side of the pictures that the network sees, in pixels. None: that of the
             published weights, else the network's.
         crop: part of the resized picture's short side that this is, in (0, 1]. None:
-            that of the published weights, else 0.875.
+            that of the published weights, else 0.875. `keras_se.fit` validates with its
+            setting `validation_crop`, by default 1.0.
         interpolation: "bicubic" or "bilinear". None: that of the published weights,
             else "bicubic".
         class_names: the folders' names in the order of the network's outputs. None:
@@ -87,15 +91,21 @@ def evaluate(
         An `Evaluation`.
 
     Raises:
-        ValueError: if the folders are not the network's classes, if a picture cannot be
-            read, or if `state` belongs to another evaluation.
+        ValueError: for a size or crop out of its range, if the folders are not the
+            network's classes, if a picture cannot be read, or if `state` belongs to another
+            evaluation.
         DownloadError: if published weights are not in the cache and cannot be fetched.
     """
+    if size is not None and size < 1:
+        raise ValueError(f"`size` must be at least 1 pixel. Received: size={size}")
+    if crop is not None and not 0 < crop <= 1:
+        raise ValueError(f"`crop` must be in (0, 1]. Received: crop={crop}")
     row = None
     if isinstance(network, str):
         constructor = MODELS[check_name("network", network, MODELS)]
         graph = Graph(network, variant or next(iter(constructor.spec.variants)))
-        row = getattr(find_source(weights, graph), "weights", None)
+        source = None if weights == IMAGENET_TRUNK else find_source(weights, graph)
+        row = getattr(source, "weights", None)
     size = size or (row.size if row else _size_of(network))
     crop = crop or (row.crop if row else 0.875)
     interpolation = interpolation or (row.interpolation if row else "bicubic")

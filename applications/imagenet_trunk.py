@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from ..walk import weights_by_path
+
 if TYPE_CHECKING:
     from .spec import NetworkSpec
 
@@ -101,7 +103,7 @@ def load_trunk(model: keras.Model, source: keras.Model, rules: tuple[tuple[str, 
     Raises:
         ValueError: if a weight is missing, left over or of another shape; all are listed.
     """
-    variables = {v.path: v for v in model.weights if not GATE.search(v.path)}
+    variables = {p: w for p, w in weights_by_path(model).items() if not GATE.search(p)}
     arrays = _folded(source)
     variables, arrays = _without_differing_heads(variables, arrays)
     paths = {path: _rename(path, rules) for path in variables}
@@ -126,7 +128,8 @@ def load_trunk(model: keras.Model, source: keras.Model, rules: tuple[tuple[str, 
 
 def _folded(source) -> dict[str, np.ndarray]:
     """The weights of `source` by path, without the biases that BatchNorm can take."""
-    arrays = {v.path: keras.ops.convert_to_numpy(v.value) for v in source.weights}
+    weights = weights_by_path(source)
+    arrays = {path: keras.ops.convert_to_numpy(w) for path, w in weights.items()}
     for bias in [path for path in arrays if path.endswith("_conv/bias")]:
         norm = bias.removesuffix("_conv/bias") + "_bn"
         if f"{norm}/moving_mean" in arrays:

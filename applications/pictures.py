@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 EXTENSIONS = (".jpeg", ".jpg", ".png")
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -55,7 +55,8 @@ class Loader:
     def __call__(self, path: Path) -> np.ndarray:
         try:
             with Image.open(path) as picture:
-                return resize_and_crop(picture, self.size, self.crop, self.interpolation)
+                upright = ImageOps.exif_transpose(picture)
+                return resize_and_crop(upright, self.size, self.crop, self.interpolation)
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError
             raise ValueError(f"Cannot read the picture {str(path)!r}: {error}") from error
 
@@ -72,7 +73,7 @@ def batches(files, start, batch_size, load) -> Iterator[tuple[int, np.ndarray]]:
 
 def find_pictures(folder: Path, classes: int, class_names) -> tuple[list[Path], np.ndarray]:
     """The pictures below the classes' folders, and the number of each one's class."""
-    there = sorted(d.name for d in folder.iterdir() if d.is_dir()) if folder.is_dir() else []
+    there = [d.name for d in _not_hidden(folder) if d.is_dir()] if folder.is_dir() else []
     names = there if class_names is None else list(class_names)
     if len(names) != classes or not set(there) <= set(names) or not there:
         raise ValueError(
@@ -83,9 +84,15 @@ def find_pictures(folder: Path, classes: int, class_names) -> tuple[list[Path], 
     files = [
         (path, names.index(name))
         for name in there
-        for path in sorted((folder / name).iterdir())
+        for path in _not_hidden(folder / name)
         if path.suffix.lower() in EXTENSIONS
     ]
     if not files:
         raise ValueError(f"There are no pictures. Received: data={str(folder)!r}")
     return [path for path, _ in files], np.array([label for _, label in files])
+
+
+def _not_hidden(folder: Path) -> list[Path]:
+    """What a folder holds, by name, without .ipynb_checkpoints, ._a.jpg and the like."""
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(visible, key=lambda path: path.name)

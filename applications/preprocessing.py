@@ -49,12 +49,13 @@ class Preprocessing:
                 f"Expected pixels with {len(self.mean)} channels. Received: shape={pixels.shape}"
             )
         if isinstance(pixels, (np.ndarray, list, tuple)):
-            pixels, ops = np.asarray(pixels, "float32"), np
+            pixels, ops, to_array = np.asarray(pixels, "float32"), np, np.asarray
         else:
             pixels, ops = keras.ops.cast(pixels, "float32"), keras.ops
+            to_array = keras.ops.convert_to_tensor  # PyTorch takes no NumPy array beside a tensor
         if self.channel_order == "bgr":
             pixels = ops.flip(pixels, axis=-1)
-        return (pixels - np.asarray(self.mean, "float32")) / np.asarray(self.std, "float32")
+        return (pixels - to_array(self.mean, "float32")) / to_array(self.std, "float32")
 
     def for_channels(self, channels: int) -> "Preprocessing":
         """The same preprocessing for another number of input channels.

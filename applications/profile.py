@@ -15,6 +15,12 @@ CONVOLUTIONS = (
     keras.layers.DepthwiseConv1D,
     keras.layers.DepthwiseConv2D,
 )
+SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,11 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
         )
     calls: list[LayerCost] = []
 
-    def note(path, layer, outputs):
+    def note(path, layer, inputs, outputs):
         if hasattr(outputs, "shape"):
             shape, kind = tuple(outputs.shape), type(layer).__name__
-            calls.append(LayerCost(path, kind, shape, layer.count_params(), _macs(layer, shape)))
+            macs = _macs(layer, inputs, shape)
+            calls.append(LayerCost(path, kind, shape, layer.count_params(), macs))
 
     innermost = (
         (path, layer, "call")
@@ -103,8 +110,13 @@ def _count(weights) -> int:
     return sum(math.prod(w.shape) for w in weights)
 
 
-def _macs(layer, output_shape) -> int:
-    """Each weight of a kernel is used once per output position."""
+def _macs(layer, inputs, output_shape) -> int:
+    """Each weight of a kernel is used once per output position; transposed, per input position."""
+    if isinstance(layer, SEPARABLE):
+        weights = math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
+        return weights * math.prod(output_shape[1:-1])
+    if isinstance(layer, TRANSPOSED):
+        return math.prod(layer.kernel.shape) * math.prod(inputs.shape[1:-1])
     if isinstance(layer, CONVOLUTIONS):
         return math.prod(layer.kernel.shape) * math.prod(output_shape[1:-1])
     if isinstance(layer, keras.layers.Dense):

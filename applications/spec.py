@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -98,8 +98,13 @@ class NetworkSpec(ABC):
         spec = replace(self, **self.variants[variant].changes)
         spec = spec._with_attention(attention)._with_conv(conv)._with_ratio(ratio)._with_gate(gate)
         every = self.every_stage
-        if stages is not None and not set(stages) <= set(every):
+        if stages is not None and not (isinstance(stages, Iterable) and set(stages) <= set(every)):
             raise ValueError(f"`stages` must be among {every}. Received: stages={stages}")
+        if placement != "standard" and spec.attention is None:
+            raise ValueError(
+                f"Nothing in this network has a placement. Received: placement={placement!r}, "
+                "attention=None"
+            )
         if output_stride is not None:
             check_name("output_stride", output_stride, self.output_strides)
         return replace(

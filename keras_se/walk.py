@@ -19,11 +19,26 @@ def inner_layers(layer: keras.layers.Layer, path: str = "") -> Iterator[tuple[st
         yield from inner_layers(inner, inner_path)
 
 
+def weights_by_path(model: keras.Model) -> dict[str, keras.Variable]:
+    """The weights of the layers of a model by layer names, "stem_conv/kernel", in its order.
+
+    Keras' own `variable.path` starts with the scopes that the model was built in, and is
+    shorter where a loaded or cloned layer was built before the one around it.
+    """
+    found: dict[str, keras.Variable] = {}
+    for path, layer in inner_layers(model):
+        inside = {id(w) for _, inner in inner_layers(layer) for w in inner.weights}
+        found |= {f"{path}/{w.name}": w for w in layer.weights if id(w) not in inside}
+    return found
+
+
 @contextlib.contextmanager
 def watching(
     layers: Iterable[tuple[str, keras.Layer, str]], note: Callable[..., None]
 ) -> Iterator[None]:
-    """Call `note(path, layer, outputs)` after each call of a method, until the context ends.
+    """Call `note(path, layer, inputs, outputs)` after each call of a method.
+
+    Until the context ends; `inputs` is the first argument.
 
     Args:
         layers: (path, layer, name of the method to watch); a layer is watched once.
@@ -42,7 +57,7 @@ def watching(
 def _noting(path, layer, method, note):
     def noted(*args, **kwargs):
         outputs = method(*args, **kwargs)
-        note(path, layer, outputs)
+        note(path, layer, next(iter((*args, *kwargs.values()))), outputs)
         return outputs
 
     return noted

@@ -15,6 +15,8 @@ import pytest
 from keras import ops
 
 from keras_se.applications import SEResNetCIFAR, registry
+from keras_se.applications.preprocessing import Preprocessing
+from keras_se.explain import grad_cam
 from keras_se.layers import (
     CONVS,
     GATES,
@@ -169,6 +171,20 @@ def test_every_kind_of_network_trains_a_step_under_xla(name):
     assert all(np.isfinite(weight).all() for weight in after)
     # A scale or gate that starts at zero holds back what lies before it, in the first step.
     assert np.mean([np.any(old != new) for old, new in zip(before, after, strict=True)]) > 0.5
+
+
+def test_preprocessing_of_tensors_is_that_of_arrays():
+    preprocess = Preprocessing((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "bgr")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), "uint8")
+    close(preprocess(ops.convert_to_tensor(pixels)), preprocess(pixels))
+
+
+def test_grad_cam_leaves_the_weights_without_gradients():
+    model = SEResNetCIFAR(8)
+    maps = grad_cam(model, np.random.default_rng(0).normal(size=(2, 32, 32, 3)))
+    assert maps.shape == (2, 32, 32) and np.isfinite(maps).all()
+    if keras.backend.backend() == "torch":
+        assert all(weight.value.grad is None for weight in model.trainable_weights)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")

@@ -235,7 +235,7 @@ def test_evaluate_a_file_and_refuse_an_unknown_network(folder, call):
     arguments = ("--data", folder / "pictures", "--json")
     status, stdout, _ = call("evaluate", folder / "model.keras", *arguments)
     figures = json.loads(stdout)
-    assert status == 0 and figures["images"] == 8
+    assert status == 0 and figures["images"] == 8 and figures["crop"] == 1.0
     assert 0 <= figures["top1"] <= figures["top5"] == 100
     assert "SEResNet51" in one_line(*call("evaluate", "SEResNet51", *arguments))
 

@@ -119,6 +119,46 @@ def test_a_network_by_name(folder):
     assert (result.size, result.crop, result.interpolation) == (32, 0.875, "bicubic")
 
 
+def test_the_trunk_of_keras_applications(folder, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(
+        "keras_se.applications.constructor.load_imagenet_trunk", lambda *a: loaded.append(a)
+    )
+    names = [f"n{label:08}" for label in range(1000)]
+    arguments = {"weights": "imagenet-trunk", "size": 32, "class_names": names}
+    result = evaluate("MobileNet", folder, **arguments)
+    assert loaded and (result.images, result.weights) == (30, None)
+
+
+def test_pictures_are_turned_upright_and_hidden_ones_passed_over(folder):
+    (folder / ".ipynb_checkpoints").mkdir()
+    (folder / "n00000000" / "._a.jpg").write_bytes(b"no picture")
+    for path in (folder / "n00000003").iterdir():
+        path.unlink()
+    picture = Image.new("RGB", (96, 32), (75, 0, 0))  # brighter on the right
+    picture.paste((225, 0, 0), (48, 0, 96, 32))
+    exif = picture.getexif()
+    exif[0x0112] = 3  # upside down
+    picture.save(folder / "n00000003" / "a0.png", exif=exif)
+    seen = []
+
+    class Watched(Network):
+        preprocess = staticmethod(lambda pixels: seen.append(pixels) or pixels.astype("float32"))
+
+    inputs = keras.Input((32, 32, 3))
+    result = evaluate(Watched(inputs, Redness()(inputs)), folder, crop=1.0)
+    assert result.images == 28
+    [upright] = [p for p in np.concatenate(seen) if len(np.unique(p[..., 0])) > 1]
+    assert upright[16, 2, 0] > 200 and upright[16, -3, 0] < 100
+
+
+@pytest.mark.parametrize("arguments", [{"crop": 0}, {"crop": 1.5}, {"size": 0}])
+def test_sizes_out_of_their_range(folder, arguments):
+    [(name, value)] = arguments.items()
+    with pytest.raises(ValueError, match=f"{name}={value}"):
+        evaluate(network(), folder, **arguments)
+
+
 def test_bad_arguments(folder):
     with pytest.raises(ValueError, match="network='SEResNet51'"):
         evaluate("SEResNet51", folder)

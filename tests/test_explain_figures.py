@@ -12,6 +12,7 @@ import keras_se
 from keras_se import cli, explain
 from keras_se.applications import SEResNetCIFAR
 from keras_se.explain import figures
+from keras_se.explain.report import explain_folder
 from keras_se.explain.selective_kernels import enlarged
 
 random = np.random.default_rng(0)
@@ -137,6 +138,12 @@ def test_spatial_maps_are_those_of_the_layer():
     np.testing.assert_allclose(found[f"{tail.name}/gate/spatial"], reference[..., 0], rtol=1e-4)
     gated = keras_se.insert(network(conv=None, attention=None), "scse", after="residual")
     assert next(iter(explain.spatial_maps(gated, IMAGES[:1]))) == "stage2_block1_tail/gate/spatial"
+
+
+def test_figures_that_are_there_are_seen_before_the_work(tmp_path):
+    (tmp_path / "grad_cam.png").touch()
+    with pytest.raises(FileExistsError, match=r"grad_cam\.png exists"):
+        explain_folder(network(), tmp_path / "no pictures", tmp_path)
 
 
 def test_sensitivity_is_the_accuracy_with_means():

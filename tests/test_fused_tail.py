@@ -201,6 +201,21 @@ def test_frozen_batch_norm_is_inference():
         np.testing.assert_array_equal(old, new)
 
 
+def test_a_mask_is_left_to_keras():
+    x = np.random.default_rng(0).normal(2, 3, (4, 6, 5)).astype("float32")
+    mask = np.arange(6) < np.array([[6], [4], [3], [1]])
+    ours, theirs = BatchNorm(), keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9)
+    for norm in (ours, theirs):
+        norm(x, training=True, mask=mask)
+    np.testing.assert_allclose(ours.moving_mean, theirs.moving_mean, rtol=1e-5)
+    np.testing.assert_allclose(ours.moving_variance, theirs.moving_variance, rtol=1e-5)
+
+
+def test_renormalisation_is_refused():
+    with pytest.raises(ValueError, match="renorm=True"):
+        BatchNorm(renorm=True)
+
+
 def test_every_norm_of_a_network_has_this_form():
     from keras_se.applications import SEResNetCIFAR
 

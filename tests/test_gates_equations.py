@@ -103,6 +103,15 @@ def test_gather_excite_without_parameters(extent):
     np.testing.assert_allclose(layer(X), expected, **CLOSE)
 
 
+def test_gather_excite_computes_in_its_own_dtype():
+    x = X.astype("float64")
+    total = sum(taps for _, _, taps in windows(x, 3, 2))
+    count = sum(taps for _, _, taps in windows(np.ones_like(x), 3, 2))
+    expected = x * sigmoid(nearest(total / count, x.shape))
+    result = GatherExcite(2, "theta-", dtype="float64")(x)
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("variant", ["theta", "theta+"])
 @pytest.mark.parametrize("extent", [2, 4, 8])
 def test_gather_excite(extent, variant):

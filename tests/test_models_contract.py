@@ -115,6 +115,8 @@ def test_input_tensor():
         ({"placement": "middle"}, "placement='middle'"),
         ({"variant": "v2"}, "variant='v2'"),
         ({"stages": (6,)}, "stages=(6,)"),
+        ({"stages": 2}, "stages=2"),
+        ({"attention": None, "placement": "inner"}, "placement='inner'"),
         ({"ratio": 16, "attention": "eca"}, "ratio=16"),
         ({"ratio": 0}, "ratio=0"),
         ({"ratio": 128}, "ratio=128"),

@@ -31,6 +31,17 @@ def check_figures(model, figures):
     assert cost.gmacs == pytest.approx(figures.gmacs, abs=5e-5)
 
 
+@pytest.mark.parametrize(
+    "layer, macs",
+    [
+        (keras.layers.SeparableConv2D(5, 3, strides=2), (9 * 4 + 4 * 5) * 3 * 2),
+        (keras.layers.Conv2DTranspose(5, 3, strides=2), 9 * 5 * 4 * 7 * 6),
+    ],
+)
+def test_macs_of_other_convolutions(layer, macs):
+    assert profile(keras.Sequential([keras.Input((7, 6, 4)), layer])).macs == macs
+
+
 @pytest.mark.parametrize("name, variant", VARIANTS)
 def test_parameters_and_gmacs_are_those_of_the_table(name, variant):
     constructor = getattr(applications, name)

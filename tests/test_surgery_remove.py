@@ -7,6 +7,7 @@ from keras import layers, ops
 
 import keras_se
 from keras_se.applications import SEResNetCIFAR
+from keras_se.explain import sensitivity
 from keras_se.layers import GATES
 from keras_se.surgery.gate_values import GATE_LAYERS, constant
 
@@ -182,6 +183,30 @@ def test_prune_measures_every_gate_or_says_why_not(gate):
         assert finding.variation is None and "adds" in finding.into
     else:
         assert finding.variation > 0 and finding.into == "it varies"
+
+
+@pytest.mark.parametrize("variant", ["theta", "theta+"])
+def test_a_gather_over_the_whole_map_is_measured_on_that_map(variant):
+    gate = keras_se.layers.GatherExcite(0, variant, ratio=4)
+    model = sequence(conv("conv"), gate, layers.GlobalAveragePooling2D())
+    _, report = keras_se.prune_gates(model, IMAGES, threshold=1e9)
+    assert report.pruned == (gate.name,)
+    assert sensitivity(model, IMAGES, np.zeros(6, int)).left_out == ()
+
+
+def test_a_negative_mean_behind_a_relu_stays():
+    images = keras.Input((8, 8, 3))
+    residual, gate = conv("conv")(images), keras_se.layers.SqueezeExcite(4, gate="tanh")
+    tail = keras_se.layers.ResidualTail(gate, inner_activation="relu", name="tail")
+    outputs = layers.GlobalAveragePooling2D()(tail([residual, residual]))
+    model = keras.Model(images, outputs)
+    gate.expand.bias.assign(np.linspace(-1, 1, 8))
+    few = IMAGES[:, :8, :8]
+    _, report = keras_se.prune_gates(model, few, threshold=1e9)
+    assert report.pruned == () and "inner_activation='relu'" in report.gates[0].into
+    assert sensitivity(model, few, np.zeros(6, int)).left_out == (f"tail/{gate.name}",)
+    gate.expand.bias.assign(np.full(8, 9.0))
+    assert keras_se.prune_gates(model, few, threshold=1e9)[1].pruned == (f"tail/{gate.name}",)
 
 
 def test_gates_in_nested_and_shared_models():

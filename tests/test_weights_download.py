@@ -257,6 +257,23 @@ def test_one_bad_transfer_is_tried_again(server, release, monkeypatch):
     assert download(release).read_bytes() == FILE
 
 
+def test_a_wrong_file_at_the_last_attempt_is_the_reason(server, release, monkeypatch):
+    original, attempts = module.Part.receive, []
+
+    def receive(self, *arguments):
+        attempts.append(arguments)
+        if len(attempts) < module.ATTEMPTS:
+            raise ConnectionError("gone")
+        result = original(self, *arguments)
+        self.path.write_bytes(b"x")
+        return result
+
+    monkeypatch.setattr(module.Part, "receive", receive)
+    with pytest.raises(DownloadError, match=f"{release.sha256} was published"):
+        download(release)
+    assert len(attempts) == module.ATTEMPTS and cached() == []
+
+
 @pytest.mark.parametrize("value", ["1", "ON", "yes", "True"])
 def test_offline(server, monkeypatch, value):
     monkeypatch.setenv("HF_HUB_OFFLINE", value)
@@ -297,12 +314,13 @@ def test_several_at_once_fetch_it_once(server):
 
 def test_of_two_processes_one_waits_and_goes_on_when_the_other_is_killed(server):
     server.pause_s = 0.5
-    process = multiprocessing.get_context("spawn").Process(target=download, args=(ROW,))
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=download, args=(ROW,), daemon=True)
     process.start()
     part = cache_directory() / f"{ROW.filename}.part"
-    for _ in range(3000):
-        if part.is_file() and part.stat().st_size:
-            break
+    deadline = time.monotonic() + 400  # the process imports Keras, which takes long under load
+    while not (part.is_file() and part.stat().st_size):
+        assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.02)
     killer = threading.Timer(0.2, process.kill)
     killer.start()

@@ -46,6 +46,13 @@ def test_the_checkpoint_of_a_training_script():
     assert {key: array.shape for key, array in arrays.items()} == {"weight": (2, 3), "bias": (2,)}
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_the_prefixes_of_compiled_and_parallel_modules(tmp_path, prefix):
+    path = tmp_path / "model.safetensors"
+    safetensors.numpy.save_file({f"{prefix}fc.{k}": NUMBERS for k in ("weight", "bias")}, path)
+    assert sorted(read_checkpoint(path)) == ["fc.bias", "fc.weight"]
+
+
 def test_safetensors_of_every_dtype(tmp_path):
     path = tmp_path / "model.safetensors"
     arrays = {k: np.array(v, order="C") for k, v in EXPECTED.items() if k != "bfloat"}

@@ -79,6 +79,27 @@ def test_the_architecture_survives_saving(network, tmp_path):
     assert keras.models.load_model(tmp_path / "model.keras").architecture == "seresnet18"
 
 
+@pytest.mark.parametrize("name", ["seresnet18", "cbam_resnet18", "skresnet18"])
+def test_keys_do_not_depend_on_how_the_network_was_made(name, tmp_path):
+    entry = ARCHITECTURES[name]
+    with keras.name_scope("student"):
+        model = entry.constructor(weights=None, variant=entry.variant, classes=7, **SMALL)
+    state_dict = to_state_dict(model)
+    model.save(tmp_path / "model.keras")
+    for other in (
+        keras.models.load_model(tmp_path / "model.keras"),
+        keras.models.clone_model(model),
+    ):
+        other.set_weights(model.get_weights())
+        again = to_state_dict(other, name)
+        assert again.keys() == state_dict.keys()
+        assert all(np.array_equal(again[key], state_dict[key]) for key in again)
+    with keras.name_scope("teacher"):
+        again = from_state_dict(name, state_dict, classes=7, **SMALL)
+    for weight, other in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
 def test_a_customised_network_has_no_keys_in_pytorch():
     model = SEResNet18(weights=None, attention="eca", **SMALL)
     with pytest.raises(ValueError, match="Received: model='seresnet18', architecture=None"):
@@ -190,6 +211,7 @@ def test_offline_says_what_to_fetch_and_where_to_put_it(cache, arguments):
         (SEResNet50, {"ratio": 8}, ["weights=None", "ratio=8"]),
         (SEResNet50, {"weights": "no/such.pth"}, ["no/such.pth"]),
         (SEResNet50, {"weights": __file__}, [".safetensors", __file__]),
+        (SEResNet50, {"weights": True}, ["weights=True"]),
     ],
 )
 def test_weights_that_there_are_not(network, arguments, parts):
@@ -202,6 +224,24 @@ def test_weights_that_there_are_not(network, arguments, parts):
 def test_a_network_without_keys_refuses_a_pytorch_file(file):
     with pytest.raises(ValueError, match=r"SKNet26, variant .* is not known in PyTorch"):
         applications.SKNet26(weights=file)
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+def test_a_keras_file_with_more_than_the_network_is_refused(tmp_path, suffix):
+    path = tmp_path / f"model{suffix}"
+    model = applications.SEResNetCIFAR(8)
+    model.save_weights(path) if suffix == ".weights.h5" else model.save(path)
+    with pytest.raises(ValueError, match=r"another network: it has 49 arrays.* 37 weights"):
+        applications.ResNetCIFAR(8, weights=path)
+    trunk = applications.SEResNetCIFAR(8, weights=path, include_top=False)
+    np.testing.assert_array_equal(trunk.weights[-1], model.weights[-3])
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.weights.h5", "model.keras"])
+def test_a_damaged_keras_file(tmp_path, name):
+    (tmp_path / name).write_bytes(b"no such thing")
+    with pytest.raises(ValueError, match=rf"damaged.*{name}"):
+        from_checkpoint(tmp_path / name, "resnet18", **SMALL)
 
 
 def test_bad_arguments_of_from_checkpoint(file):

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from keras_se.applications import ARCHITECTURES, SEResNeXt50, from_checkpoint
+from keras_se.applications import ARCHITECTURES, SEResNet50, SEResNeXt50, from_checkpoint
 
 SMALL = {"input_shape": (32, 32, 3)}
 NAMES = ("qubvel_seresnet50", "qubvel_seresnext50")
@@ -66,6 +66,13 @@ def write(path, model, in_model_weights=False):
                 layer[part] = array
 
 
+def cut(group, attribute):
+    """An attribute in two, as Keras 2 writes one of more than 64,512 bytes."""
+    names = group.attrs.pop(attribute)
+    for number, half in enumerate(np.array_split(names, 2)):
+        group.attrs[f"{attribute}{number}"] = half
+
+
 def network(name, **arguments):
     entry = ARCHITECTURES[name]
     model = entry.constructor(weights=None, variant=entry.variant, **SMALL, **arguments)
@@ -84,6 +91,17 @@ def test_logits(name, tmp_path):
     images = np.random.default_rng(1).normal(size=(2, 32, 32, 3)).astype("float32")
     np.testing.assert_array_equal(loaded(images), model(images))
     assert loaded.preprocess.channel_order == "rgb" and loaded.preprocess.std[0] == 58.395
+
+
+def test_names_too_long_for_one_attribute(tmp_path):
+    model = network("qubvel_seresnet50")
+    write(tmp_path / "model.h5", model)
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        for group in (file, *file.values()):
+            cut(group, "layer_names" if group is file else "weight_names")
+    images = np.ones((1, 32, 32, 3), "float32")
+    loaded = SEResNet50(weights=tmp_path / "model.h5", variant="keras", **SMALL)
+    np.testing.assert_array_equal(loaded(images), model(images))
 
 
 def test_as_weights_without_a_classifier(tmp_path):

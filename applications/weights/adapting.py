@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from ...walk import weights_by_path
 from .architectures import Architecture
 
 
@@ -28,7 +29,8 @@ def adapt(
         that is for other classes, and with the stem's kernel for the model's input
         channels; and the keys of the weights that start anew.
     """
-    shapes = {architecture.key(w.path): tuple(w.shape) for w in model.weights}
+    weights = weights_by_path(model)
+    shapes = {architecture.key(path): tuple(w.shape) for path, w in weights.items()}
     head = {architecture.key(f"predictions/{part}") for part in ("kernel", "bias")}
     entries = dict(entries)
     anew = set()

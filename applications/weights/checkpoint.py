@@ -15,9 +15,10 @@ def from_checkpoint(path: str | os.PathLike, architecture: str, **arguments) -> 
     Args:
         path: a file that ends in .safetensors; .pth, .pt, .bin or .tar, what
             `torch.save` wrote, which is read without PyTorch and without running it;
-            or .h5: a state dict as one dataset for each key, or what qubvel's
-            classification_models wrote. "state_dict" or "model" around the weights and
-            "module." before every key are taken off.
+            .h5: a state dict as one dataset for each key, or what qubvel's
+            classification_models wrote; or .weights.h5 or .keras, Keras' own of the same
+            network. "state_dict" or "model" around the weights and "module." or
+            "_orig_mod." before every key are taken off.
         architecture: name of the network in the code base that wrote the file, a key
             of `ARCHITECTURES`: "seresnet50" or "legacy_seresnet50" (timm, Cadene),
             "cbam_resnet50" (the authors), "qubvel_seresnet50".

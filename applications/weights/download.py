@@ -99,7 +99,7 @@ def _fetch(weights: Weights, target: Path):
             _check_header(part.path, weights)
         except DownloadError:
             part.remove()
-            if wrong:  # twice: it is the file, not the transfer
+            if wrong or attempt == ATTEMPTS - 1:  # twice: it is the file, not the transfer
                 raise
             wrong = True
             continue

@@ -10,11 +10,11 @@ small ones, side by side.
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from ..residual import ResidualSpec
 from .architectures import Architecture
+from .hdf5 import names_in, open_hdf5
 
 
 def read_qubvel(path: Path, architecture: Architecture) -> dict[str, np.ndarray]:
@@ -47,12 +47,13 @@ def read_qubvel(path: Path, architecture: Architecture) -> dict[str, np.ndarray]
 
 
 def _layers_with_weights(path) -> list[list[np.ndarray]]:
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file:
         group = file.get("model_weights", file)
-        if "layer_names" not in group.attrs:
+        names = names_in(group, "layer_names")
+        if not names:
             raise ValueError(f"Not the weights of a Keras 2 model. Received: path={str(path)!r}")
-        layers = (group[name] for name in group.attrs["layer_names"])
-        arrays = [[layer[name][()] for name in layer.attrs["weight_names"]] for layer in layers]
+        layers = (group[name] for name in names)
+        arrays = [[layer[name][()] for name in names_in(layer, "weight_names")] for layer in layers]
     return [layer for layer in arrays if layer]
 
 

@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import safetensors
 
+from .hdf5 import open_hdf5
 from .torch_file import read_torch_file
 
 SAFETENSORS_DTYPES = {
@@ -24,12 +25,14 @@ SAFETENSORS_DTYPES = {
 }
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # of a training script's checkpoint
 
+PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile, in either order
+
 
 def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
     """Read the state dict in a .safetensors, .pth, .pt, .bin or .h5 file.
 
-    A training script's wrapping ("state_dict", "model") and the prefix "module." of
-    PyTorch's DataParallel are taken off.
+    A training script's wrapping ("state_dict", "model") and the prefixes "module." of
+    PyTorch's DataParallel and "_orig_mod." of its `torch.compile` are taken off.
 
     Raises:
         ValueError: if the file's kind is unknown or what it holds is no state dict.
@@ -65,8 +68,8 @@ def _unwrap(content, path) -> dict[str, np.ndarray]:
             f"Expected a state dict, {{key: tensor}}. Received: {str(path)!r} with other entries: "
             f"{others[:10]}"
         )
-    if all(key.startswith("module.") for key in content):
-        content = {key.removeprefix("module."): value for key, value in content.items()}
+    while any(all(key.startswith(prefix) for key in content) for prefix in PREFIXES):
+        content = {key.partition(".")[2]: value for key, value in content.items()}
     return dict(content)
 
 
@@ -88,7 +91,7 @@ def _read_safetensors(path) -> dict[str, np.ndarray]:
 
 def _read_hdf5(path) -> dict[str, np.ndarray]:
     """A state dict as HDF5: one dataset for each key, at the top."""
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file:
         if not all(isinstance(entry, h5py.Dataset) for entry in file.values()):
             raise ValueError(
                 "A Keras file names no keys of a state dict. For qubvel's use an architecture "

@@ -4,12 +4,12 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
 import keras
 
 from ..preprocessing import Preprocessing
 from .architectures import ARCHITECTURES, Architecture, architectures_of
 from .download import download
+from .hdf5 import check_surplus, names_in, open_hdf5
 from .qubvel import read_qubvel
 from .reading import read_checkpoint
 from .state_dict import load_state_dict
@@ -75,6 +75,7 @@ class Source:
         if self.path is None:
             raise ValueError(f"The file has not been fetched. Received: {self}")
         if self.architecture is None:
+            check_surplus(self.path, model)
             model.load_weights(self.path)
         else:
             state_dict = read_for(self.architecture, self.path)
@@ -90,8 +91,8 @@ def is_keras_file(path: Path) -> bool:
     """Whether this is the HDF5 file of a Keras 2 model."""
     if path.suffix != ".h5":
         return False
-    with h5py.File(path) as file:
-        return "layer_names" in file.get("model_weights", file).attrs
+    with open_hdf5(path) as file:
+        return bool(names_in(file.get("model_weights", file), "layer_names"))
 
 
 def find_source(weights: str | os.PathLike | None, graph: Graph) -> Source | None:
@@ -102,6 +103,10 @@ def find_source(weights: str | os.PathLike | None, graph: Graph) -> Source | Non
     """
     if weights is None:
         return None
+    if not isinstance(weights, str | os.PathLike):
+        raise ValueError(
+            f"`weights` must be None, a name or the path of a file. Received: weights={weights!r}"
+        )
     text = os.fspath(weights)
     if os.path.dirname(text) or text.endswith(SUFFIXES) or not isinstance(weights, str):
         return _file_source(Path(text), graph)

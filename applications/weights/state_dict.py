@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from ...walk import weights_by_path
 from ..image_model import ImageModel
 from .adapting import adapt
 from .architectures import ARCHITECTURES, Architecture, find_architecture
@@ -63,7 +64,7 @@ def load_state_dict(
     Raises:
         ValueError: if an entry is missing, is left over or has another shape.
     """
-    variables = {architecture.key(variable.path): variable for variable in model.weights}
+    variables = {architecture.key(path): w for path, w in weights_by_path(model).items()}
     entries = {k: v for k, v in state_dict.items() if not k.endswith("num_batches_tracked")}
     entries, started_anew = adapt(model, entries, architecture, new_head)
     expected = variables.keys() - started_anew
@@ -112,8 +113,8 @@ def to_state_dict(model: ImageModel, architecture: str | None = None) -> dict[st
         )
     entry = find_architecture(name)
     state_dict = {}
-    for variable in model.weights:
-        key = entry.key(variable.path)
+    for path, variable in weights_by_path(model).items():
+        key = entry.key(path)
         array = keras.ops.convert_to_numpy(variable).astype("float32")
         state_dict[key] = to_torch_layout(array, key, entry)
     unnamed = [key for key in state_dict if "/" in key]

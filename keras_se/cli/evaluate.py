@@ -10,8 +10,9 @@ from ._console import print_json
 DETAILS = """\
 Prints top-1 and top-5 accuracy in percent. A network by name takes its published weights, and
 the size, crop and filter they were measured with; ImageNet's validation pictures in folders
-n01440764, ... then give the published figure. --state keeps what was counted, so that an
-interrupted run resumes.
+n01440764, ... then give the published figure. A file is measured with crop 1.0, the default
+`validation_crop` of `keras-se train`; for another one give --crop. --state keeps what was
+counted, so that an interrupted run resumes.
 """
 
 EXAMPLES = """\
@@ -19,6 +20,8 @@ EXAMPLES = """\
   keras-se evaluate SEResNet50 --weights a1_in1k --data imagenet/val --json
   keras-se evaluate model.keras --data pictures/
 """
+
+FILE_CROP = 1.0  # FitSettings.validation_crop, what `fit` validates with by default
 
 
 def _add_arguments(parser):
@@ -33,7 +36,12 @@ def _add_arguments(parser):
     )
     parser.add_argument("--variant", help="of a network by name")
     parser.add_argument("--size", type=int, help="side of the pictures, in pixels")
-    parser.add_argument("--crop", type=float, help="part of the resized short side, in (0, 1]")
+    parser.add_argument(
+        "--crop",
+        type=float,
+        help="part of the resized short side, in (0, 1] (default: the weights', else 0.875; "
+        "for a file 1.0)",
+    )
     parser.add_argument("--interpolation", help="bicubic or bilinear")
     parser.add_argument("--batch-size", type=int, default=32, help="(default: %(default)s)")
     parser.add_argument("--state", type=Path, metavar="FILE", help="where to keep the count")
@@ -45,6 +53,8 @@ def _run(arguments):
     network = load_model(Path(arguments.network)) if is_file else arguments.network
     from ..applications import evaluate
 
+    if is_file and arguments.crop is None:
+        arguments.crop = FILE_CROP
     options = ("weights", "variant", "size", "crop", "interpolation", "batch_size", "state")
     with _progress() as progress:
         evaluation = evaluate(

@@ -110,7 +110,7 @@ def _record(model, images) -> dict[str, np.ndarray]:
     seen: Counter[str] = Counter()
     values = {}
 
-    def note(path, layer, gates):  # gates: (b, 1, 1, c)
+    def note(path, layer, inputs, gates):  # gates: (b, 1, 1, c)
         seen[path] += 1
         name = path if seen[path] == 1 else f"{path}#{seen[path]}"
         values[name] = ops.convert_to_numpy(ops.cast(gates, "float32")).squeeze((1, 2))

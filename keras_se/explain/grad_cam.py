@@ -153,9 +153,10 @@ def _gradient(function, x):
 
         return jax.grad(function)(x)
     if backend == "torch":
+        import torch
+
         x = x.detach().requires_grad_()
-        function(x).backward()
-        return x.grad
+        return torch.autograd.grad(function(x), x)[0]
     raise ValueError(f"Grad-CAM needs TensorFlow, JAX or PyTorch. Received: backend {backend!r}")
 
 

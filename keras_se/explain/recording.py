@@ -1,23 +1,13 @@
 """What layers inside a model see and return, batch by batch."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import ops
 
-
-def inner_layers(layer, path: str = "") -> Iterator[tuple[str, keras.Layer]]:
-    """Yield (path, layer) for every layer inside a layer or model.
-
-    The path is the names on the way; Keras' own `layer.path` is shorter in a loaded model.
-    """
-    # Keras has no public walk through the layers inside layers.
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
-        inner_path = f"{path}/{inner.name}" if path else inner.name
-        yield inner_path, inner
-        yield from inner_layers(inner, inner_path)
+from ..walk import inner_layers
 
 
 def record_method(

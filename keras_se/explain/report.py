@@ -16,6 +16,7 @@ from .selective_kernels import SCALES, attention_by_scale, branch_weights
 from .sensitivity import Sensitivity, sensitivity
 from .spatial import spatial_maps
 
+FIGURES = ("excitations", "kernels", "spatial", "grad_cam", "sensitivity")  # NAME.png
 MOST_MAPS = 4  # spatial gates in a figure: the last of as many resolutions
 
 
@@ -65,12 +66,13 @@ def explain_folder(
         An `Explanation` with the paths of the figures.
 
     Raises:
-        FileExistsError: if a figure exists and `overwrite` is False.
+        FileExistsError: if one of the `FIGURES` is there and `overwrite` is False.
         ValueError: if there are no pictures, or the model's input has no fixed size.
     """
     from ..tflite.images import load_images
     from ..tflite.source import image_shape
 
+    _check_output(Path(output), overwrite)
     loaded = load_images(directory, image_shape(model, None), raw_pixels=preprocess is not None)
     pixels = np.asarray(loaded.pixels, "float32")
     images = pixels if preprocess is None else np.asarray(preprocess(pixels), "float32")
@@ -95,7 +97,7 @@ def explain_folder(
     if loaded.labels is not None and find_gates(model):
         result = sensitivity(model, images, loaded.labels)
         drawn["sensitivity"] = figures.sensitivity_bars(result)
-    return Explanation(_save(drawn, Path(output), overwrite), len(images), result)
+    return Explanation(_save(drawn, Path(output)), len(images), result)
 
 
 def _last_by_size(maps) -> dict:
@@ -104,11 +106,15 @@ def _last_by_size(maps) -> dict:
     return dict(list(by_size.values())[-MOST_MAPS:])
 
 
-def _save(drawn, folder, overwrite) -> tuple[str, ...]:
-    paths = [folder / f"{name}.png" for name in drawn]
+def _check_output(folder, overwrite):
+    paths = [folder / f"{name}.png" for name in FIGURES]
     existing = [str(path) for path in paths if path.exists()]
     if existing and not overwrite:
         raise FileExistsError(f"{', '.join(existing)} exists; pass --overwrite to replace it")
+
+
+def _save(drawn, folder) -> tuple[str, ...]:
+    paths = [folder / f"{name}.png" for name in drawn]
     folder.mkdir(parents=True, exist_ok=True)
     for path, figure in zip(paths, drawn.values(), strict=True):
         figure.savefig(path)

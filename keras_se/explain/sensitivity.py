@@ -10,7 +10,7 @@ from keras import ops
 from ..surgery.gate_values import Constant
 from ..surgery.prune import unprunable
 from ..surgery.record import batches, record
-from ..surgery.remove import find_gates, take_out
+from ..surgery.remove import find_gates, take_out, unfoldable
 from .gates import _stage
 
 
@@ -94,17 +94,17 @@ def sensitivity(model: keras.Model, images, labels, batch_size: int = 32) -> Sen
     gates = find_gates(model)
     if not gates:
         raise ValueError(f"Model '{model.name}' has no gates of keras_se.layers.GATES")
-    left_out = tuple(found.path for found in gates if unprunable(found))
-    gates = [found for found in gates if found.path not in left_out]
-    statistics = record(model, gates, images, batch_size)
+    measured = record(model, [f for f in gates if not unprunable(f)], images, batch_size)
+    means = {f: Constant(s.mean, np.zeros_like(s.mean)) for f, s in measured.items()}
+    means = {found: mean for found, mean in means.items() if not unfoldable(found, mean)}
+    left_out = tuple(found.path for found in gates if found not in means)
     stages: dict[str, list] = {}
-    for found in gates:
+    for found in means:
         stages.setdefault(stage_of(found), []).append(found)
     whole = _accuracy(model, images, labels, batch_size)
     rows = []
     for stage, members in stages.items():
-        means = {f: statistics[f].mean for f in members}
-        constants = {f: Constant(mean, np.zeros_like(mean)) for f, mean in means.items()}
+        constants = {found: means[found] for found in members}
         accuracy = _accuracy(take_out(model, constants)[0], images, labels, batch_size)
         count = sum(math.prod(w.shape) for f in members for w in f.gate.trainable_weights)
         rows.append(StageSensitivity(stage, len(members), count, accuracy, whole - accuracy))

@@ -45,12 +45,14 @@ class BatchNorm(keras.layers.BatchNormalization):
     Call arguments:
         inputs: (batch, ..., channels).
         training: bool, whether to use and update batch statistics.
+        mask: bool (batch, ...), which positions count; with one Keras' own two passes run.
 
     Returns:
         A tensor of the shape of `inputs`.
 
     Raises:
-        ValueError: for another axis than the last, or a channels-first data format.
+        ValueError: for another axis than the last, a channels-first data format, or
+            renorm=True.
 
     >>> tuple(BatchNorm()(keras.ops.ones((2, 7, 7, 16)), training=True).shape)
     (2, 7, 7, 16)
@@ -58,12 +60,16 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     def __init__(self, epsilon: float = 1e-5, momentum: float = 0.9, **kwargs):
         axis = kwargs.pop("axis", -1)
+        if kwargs.get("renorm"):
+            raise ValueError("Batch renormalisation is not supported. Received: renorm=True")
         super().__init__(axis=axis, epsilon=epsilon, momentum=momentum, **kwargs)
         check_channels_last(self, None)
         if axis != -1:
             raise ValueError(f"The channels must be the last axis. Received: axis={axis}")
 
     def call(self, inputs, training=None, mask=None):
+        if mask is not None:
+            return super().call(inputs, training=training, mask=mask)
         if self.uses_kernel(inputs, training):
             return self._call_kernel(inputs, training)
         scale, offset, _ = self.affine_map(inputs, training)

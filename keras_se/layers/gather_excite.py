@@ -185,7 +185,8 @@ def _local_mean(x, extent):
         return mean(x, (1, 2), keepdims=True)
 
     def pool(values):  # sums could overflow in float16
-        padded = _pad(ops.cast(values, "float32"), extent - 1)
+        dtype = keras.backend.result_type(values.dtype, "float32")
+        padded = _pad(ops.cast(values, dtype), extent - 1)
         return ops.average_pool(padded, 2 * extent - 1, extent, "valid", "channels_last")
 
     inside = pool(ops.ones_like(x[:1, :, :, :1]))

@@ -14,7 +14,7 @@ from ..applications.profile import profile
 from .fold import Fold
 from .gate_values import Constant, values
 from .record import batches, record
-from .remove import FoundGate, find_gates, take_out
+from .remove import FoundGate, find_gates, take_out, unfoldable
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,13 @@ def prune_gates(
         raise ValueError(f"Model '{model.name}' has no gates of keras_se.layers.GATES")
     reasons = {found: unprunable(found) for found in gates}
     measured = record(model, [f for f in gates if reasons[f] is None], images, batch_size)
-    constants = {
-        found: Constant(statistics.mean, np.zeros_like(statistics.mean))
-        for found, statistics in measured.items()
-        if statistics.variation <= threshold
-    }
+    constants = {}
+    for found, statistics in measured.items():
+        if statistics.variation <= threshold:
+            mean = Constant(statistics.mean, np.zeros_like(statistics.mean))
+            reasons[found] = unfoldable(found, mean)
+            if reasons[found] is None:
+                constants[found] = mean
     pruned, folds = take_out(model, constants)
     findings = tuple(
         _finding(found, measured.get(found), folds.get(found), reasons[found]) for found in gates
@@ -139,7 +141,9 @@ def prune_gates(
 def unprunable(found: FoundGate) -> str | None:
     """Why a gate has no values that a constant could stand for."""
     try:
-        values(found.gate, ops.ones((1, 9, 9, found.channels), found.gate.compute_dtype))
+        height, width = found.size
+        probe = ops.ones((1, height or 9, width or 9, found.channels), found.gate.compute_dtype)
+        values(found.gate, probe)
     except ValueError as error:
         return str(error)
     if found.tail is None:

@@ -42,6 +42,11 @@ class FoundGate:
     def channels(self) -> int:
         return self.nodes[0].input_tensors[0].shape[-1]
 
+    @property
+    def size(self) -> tuple[int | None, int | None]:
+        """Height and width of the input, None where they are unknown."""
+        return tuple(self.nodes[0].input_tensors[0].shape[1:3])
+
 
 def find_gates(model: keras.Model) -> list[FoundGate]:
     """The layers of `GATES` in a model and the models inside it, with their calls."""
@@ -159,18 +164,25 @@ def take_out(
     return result, folds
 
 
-def _fold(found: FoundGate, value: Constant) -> Fold:
+def unfoldable(found: FoundGate, value: Constant) -> str | None:
+    """Why a gate cannot become a constant; None where it can."""
     if found.tail is None:
-        if len(found.nodes) > 1 and not value.is_identity:
-            return Fold("a scaling in its place", scaling=True)
-        return find_fold(found.model, found.nodes[0], value)
+        return None
     inner = found.tail.inner_activation
     passes = (
         inner is keras.activations.relu and np.all(value.scale >= 0) and not np.any(value.shift)
     )
     if inner is keras.activations.linear or passes or value.is_identity:
-        return Fold("batch normalisation of the tail", None, scale_norm(value))
-    raise ValueError(
-        f"Gate '{found.path}' cannot be folded: inner_activation of its ResidualTail stands "
-        f"between BatchNorm and the gate. Received: inner_activation={inner.__name__!r}"
-    )
+        return None
+    below = " and the constant is negative or a shift" if inner is keras.activations.relu else ""
+    return f"inner_activation={inner.__name__!r} lies between BatchNorm and the gate{below}"
+
+
+def _fold(found: FoundGate, value: Constant) -> Fold:
+    if found.tail is None:
+        if len(found.nodes) > 1 and not value.is_identity:
+            return Fold("a scaling in its place", scaling=True)
+        return find_fold(found.model, found.nodes[0], value)
+    if reason := unfoldable(found, value):
+        raise ValueError(f"Gate '{found.path}' cannot be folded: {reason}")
+    return Fold("batch normalisation of the tail", None, scale_norm(value))
