@@ -46,6 +46,16 @@ def test_a_dead_layer_leaves_the_bias_of_the_next(last):
     assert convert(model, "static_int16x8", IMAGES).report.comparison.snr_db > 40
 
 
+@pytest.mark.parametrize("recipe", MIN_SNR_DB)
+def test_a_shared_kernel_serves_two_inputs_that_are_small(recipe):
+    """In int16 the steps of their products differ by less than NumPy's atol of 1e-8."""
+    inputs = keras.Input((8, 8, 16))
+    shared = layers.Conv2D(4, 1, bias_initializer=keras.initializers.Constant(0.02))
+    outputs = layers.Concatenate()([shared(inputs), shared(layers.Rescaling(0.3)(inputs))])
+    result = convert(keras.Model(inputs, outputs), recipe, IMAGES * 0.01)
+    assert result.report.comparison.snr_db > MIN_SNR_DB[recipe]
+
+
 def outlier_model(factor):
     """A channel so much larger than the others, which alone matter behind it."""
     inputs = keras.Input((8, 8, 4))
