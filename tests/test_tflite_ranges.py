@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_se.layers import CBAM
-from keras_se.tflite import convert
+from keras_se.tflite import convert, quantize_aware
 
 layers = keras.layers
 MIN_SNR_DB = {"static_int8": 30, "static_int16x8": 40}
@@ -54,6 +54,21 @@ def test_a_shared_kernel_serves_two_inputs_that_are_small(recipe):
     outputs = layers.Concatenate()([shared(inputs), shared(layers.Rescaling(0.3)(inputs))])
     result = convert(keras.Model(inputs, outputs), recipe, IMAGES * 0.01)
     assert result.report.comparison.snr_db > MIN_SNR_DB[recipe]
+
+
+@pytest.mark.parametrize("recipe", [*MIN_SNR_DB, "quantize_aware"])
+def test_an_output_that_never_fires_has_a_range(recipe):
+    """With steps of 8e-9 LiteRT refuses the file, or ends the process."""
+    inputs = keras.Input((8, 8, 16))
+    dead = keras.initializers.Constant(NEVER)
+    x = layers.Conv2D(3, 3, activation="relu", bias_initializer=dead)(inputs)
+    model = keras.Model(inputs, layers.MaxPooling2D(2)(x))
+    if recipe == "quantize_aware":
+        result = convert(quantize_aware(model, calibration=IMAGES), io="int8")
+    else:
+        result = convert(model, recipe, IMAGES, io="int16" if "16" in recipe else "int8")
+    assert result.report.comparison.max_abs_error == 0
+    assert result.report.inspection.outputs[0].scale > 1e-5
 
 
 def outlier_model(factor):
