@@ -186,16 +186,22 @@ def test_the_softmax_is_applied_once(last, logits):
     assert bridge._ends_in_logits(trace(plain)) is logits
 
 
-@needs_tfmot
-def test_a_file_that_does_not_run_is_not_returned(monkeypatch):
-    images, labels = pictures(8)
+def test_a_file_that_does_not_run_is_not_returned(tmp_path, monkeypatch):
+    plain = head(layers.Dense(3))
+    kernel, bias = plain.layers[-1].get_weights()
+    name = plain.layers[-1].name
+    np.savez(tmp_path / "tuned.npz", **{f"{name}/0": kernel, f"{name}/1": bias})
+    np.save(tmp_path / "images.npy", pictures(2)[0])
+    (tmp_path / "result.json").write_text('{"history": {}}')
+    (tmp_path / "model.tflite").write_bytes(convert(plain, "float32").model)
+    assert bridge._read_result(tmp_path, plain).tflite is not None
 
     def refuse(runner, image):
         raise RuntimeError("Node number 3 failed to invoke")
 
     monkeypatch.setattr(bridge.Runner, "__call__", refuse)
     with pytest.raises(RuntimeError, match="does not run: Node number 3"):
-        quantize_aware(head(layers.Dense(3)), engine="tfmot", tuning=Tuning(images, labels))
+        bridge._read_result(tmp_path, plain)
 
 
 @needs_tfmot
