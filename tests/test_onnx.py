@@ -10,7 +10,7 @@ import pytest
 
 from keras_se import applications, tflite
 from keras_se.layers import GATES, GroupedConv2D
-from keras_se.tflite import to_onnx
+from keras_se.tflite import onnx_export, to_onnx
 
 layers = keras.layers
 onnx = pytest.importorskip("onnx")
@@ -205,6 +205,12 @@ def test_a_file_is_not_overwritten_unasked(tmp_path):
     with pytest.raises(FileExistsError, match="overwrite=True"):
         to_onnx(network(), tmp_path / "m.onnx")
     assert to_onnx(network(), tmp_path / "m.onnx", overwrite=True).path.stat().st_size > 1000
+
+
+def test_a_missing_folder_is_told_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_export, "keras_source", lambda *args: pytest.fail("work began"))
+    with pytest.raises(FileNotFoundError, match=r"No such folder: .*missing"):
+        to_onnx(network(), tmp_path / "missing" / "m.onnx")
 
 
 def test_without_the_extra_the_error_names_the_pip_line(tmp_path, monkeypatch):

@@ -72,6 +72,13 @@ def quantized(small):
     return tuned(quantize_aware(small, Pixels()), *pictures(size=16))
 
 
+def test_half_precision_is_quantized_in_float32(mixed_float16):
+    quantized = quantize_aware(small_model(), Pixels(), pictures(8, 16)[0])
+    for model in (quantized, strip(quantized)):
+        assert {layer.compute_dtype for layer in model.layers[1:]} == {"float32"}
+    assert convert(quantized).report.comparison.snr_db > 40
+
+
 def test_range_is_that_of_the_batches_and_rounds_to_256_values():
     layer = FakeQuant(momentum=0.5)
     x = np.linspace(-1, 2, 1001, dtype="float32")

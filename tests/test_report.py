@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from keras_se.layers import CBAM, GroupedConv2D, SqueezeExcite
-from keras_se.tflite import RECIPES, Lowering, Runner, compare, convert, inspect, quantize_aware
+from keras_se.tflite import (
+    RECIPES,
+    Lowering,
+    Runner,
+    compare,
+    convert,
+    flatfile,
+    inspect,
+    quantize_aware,
+)
 from keras_se.tflite import report as make_report
 from keras_se.tflite.gates import measure_gates
 from keras_se.tflite.images import Images
@@ -264,6 +273,16 @@ def test_a_model_without_classes(tmp_path):
     report = make_report(model, convert(model, "static_int8", PIXELS), PIXELS, LABELS, **QUICK)
     assert (report.confusion, report.disagreements) == (None, ())
     assert "against Keras on 40 pictures" in report.to_html()
+
+
+@pytest.mark.parametrize("name", [b"of_another_converter_%d", None])
+def test_a_file_whose_tensors_have_other_names_or_none(model, content, name):
+    file = flatfile.unpack(content)
+    for index, tensor in enumerate(file.subgraphs[0].tensors):
+        tensor.name = name and name % index
+    report = make_report(model, flatfile.pack(file), PIXELS, LABELS, **QUICK)
+    assert (report.layers, report.comparison.images) == ((), 40)
+    assert "small" in report.to_html()
 
 
 def test_a_quantization_aware_model():

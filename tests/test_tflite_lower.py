@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_se.layers import SqueezeExcite
 from keras_se.lowering import add_layer
 from keras_se.tflite import lower
 
@@ -80,6 +81,17 @@ def test_nested_models_are_inlined_and_shared_layers_stay_shared():
     assert sum(layer.kernel.shape[:2] == (3, 3) for layer in lowered.layers if layer.weights) == 1
     x = images(1, 16, 16, 3)
     np.testing.assert_allclose(predict(lowered, x), predict(model, x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_second_call_does_not_take_the_name_of_another_layer():
+    first, other = (layers.LayerNormalization(name=name) for name in ("norm", "norm_1"))
+    gates = [SqueezeExcite(ratio=1, name=name) for name in ("se", "se_1")]
+    x = inputs = keras.Input((8, 8, 3))
+    for layer in (gates[0], first, gates[0], gates[1], first, other, gates[0]):
+        x = layer(x)
+    model = keras.Model(inputs, layers.Flatten()(x))
+    x = images(1, 8, 8, 3)
+    np.testing.assert_allclose(predict(lower(model), x), predict(model, x), rtol=1e-4, atol=1e-5)
 
 
 def test_a_layer_with_a_wrong_lowering_is_refused():

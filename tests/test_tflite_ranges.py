@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_se.layers import CBAM
-from keras_se.tflite import convert
+from keras_se.tflite import convert, quantize_aware
 
 layers = keras.layers
 MIN_SNR_DB = {"static_int8": 30, "static_int16x8": 40}
@@ -44,6 +44,31 @@ def test_a_dead_layer_leaves_the_bias_of_the_next(last):
     x = build(8, activation="relu", bias_initializer=dead)(x)
     model = keras.Model(inputs, build(3, bias_initializer=keras.initializers.Constant(0.7))(x))
     assert convert(model, "static_int16x8", IMAGES).report.comparison.snr_db > 40
+
+
+@pytest.mark.parametrize("recipe", MIN_SNR_DB)
+def test_a_shared_kernel_serves_two_inputs_that_are_small(recipe):
+    """In int16 the steps of their products differ by less than NumPy's atol of 1e-8."""
+    inputs = keras.Input((8, 8, 16))
+    shared = layers.Conv2D(4, 1, bias_initializer=keras.initializers.Constant(0.02))
+    outputs = layers.Concatenate()([shared(inputs), shared(layers.Rescaling(0.3)(inputs))])
+    result = convert(keras.Model(inputs, outputs), recipe, IMAGES * 0.01)
+    assert result.report.comparison.snr_db > MIN_SNR_DB[recipe]
+
+
+@pytest.mark.parametrize("recipe", [*MIN_SNR_DB, "quantize_aware"])
+def test_an_output_that_never_fires_has_a_range(recipe):
+    """With steps of 8e-9 LiteRT refuses the file, or ends the process."""
+    inputs = keras.Input((8, 8, 16))
+    dead = keras.initializers.Constant(NEVER)
+    x = layers.Conv2D(3, 3, activation="relu", bias_initializer=dead)(inputs)
+    model = keras.Model(inputs, layers.MaxPooling2D(2)(x))
+    if recipe == "quantize_aware":
+        result = convert(quantize_aware(model, calibration=IMAGES), io="int8")
+    else:
+        result = convert(model, recipe, IMAGES, io="int16" if "16" in recipe else "int8")
+    assert result.report.comparison.max_abs_error == 0
+    assert result.report.inspection.outputs[0].scale > 1e-5
 
 
 def outlier_model(factor):

@@ -16,9 +16,13 @@ from keras_se.tflite import (
     compressed_size_bytes,
     convert,
     inspect,
+    lower,
     prune,
     quantize_aware,
 )
+from keras_se.tflite.qat.canonical import canonical
+from keras_se.tflite.qat.graph import trace
+from keras_se.tflite.tfmot import bridge
 
 layers = keras.layers
 needs_tfmot = pytest.mark.skipif(
@@ -138,8 +142,72 @@ def test_arguments_are_checked_before_the_child_starts(model, monkeypatch):
         quantize_aware(model, engine="tfmot")
 
 
+def test_a_training_that_cannot_be_is_refused():
+    for wrong in ({"epochs": 0}, {"batch_size": 0}, {"batch_size": 1.5}, {"learning_rate": 0}):
+        (name,) = wrong
+        with pytest.raises(ValueError, match=f"{name} is .*Received: {name}="):
+            Tuning(*pictures(), **wrong)
+
+
+def head(*last):
+    return keras.Sequential([keras.Input((16, 16, 3)), layers.GlobalAveragePooling2D(), *last])
+
+
+@needs_tfmot
+def test_only_classifiers_and_their_labels_are_trained(monkeypatch, tmp_path):
+    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: pytest.fail("a child started"))
+    images, labels = pictures(8)
+    tuning = Tuning(images, labels)
+    for refused in (layers.Dense(1), layers.Reshape((1, 3))):
+        with pytest.raises(ValueError, match=r"at least 2 classes\. Received: output"):
+            prune(head(refused), tuning)
+    with pytest.raises(ValueError, match="ends in a sigmoid"):
+        prune(head(layers.Dense(3, activation="sigmoid")), tuning)
+    with pytest.raises(ValueError, match=r"in \[0, 3\). Received: labels in \[1, 3\]"):
+        prune(head(layers.Dense(3)), Tuning(images, np.resize([1, 3], 8)))
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        keras.utils.save_img(tmp_path / name / "1.png", images[0])
+    with pytest.raises(ValueError, match=r"3 classes .* Received: 2 folders"):
+        prune(head(layers.Dense(3)), Tuning(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("last", "logits"),
+    [
+        ([layers.Dense(3)], True),
+        ([layers.Dense(3, activation="softmax")], False),
+        ([layers.Dense(3), layers.Softmax()], False),
+        ([layers.Dense(3), layers.Softmax(), layers.Reshape((3,))], False),
+    ],
+)
+def test_the_softmax_is_applied_once(last, logits):
+    plain = canonical(lower(head(*last), batch_size=None))
+    assert bridge._ends_in_logits(trace(plain)) is logits
+
+
+def test_a_file_that_does_not_run_is_not_returned(tmp_path, monkeypatch):
+    plain = head(layers.Dense(3))
+    kernel, bias = plain.layers[-1].get_weights()
+    name = plain.layers[-1].name
+    np.savez(tmp_path / "tuned.npz", **{f"{name}/0": kernel, f"{name}/1": bias})
+    np.save(tmp_path / "images.npy", pictures(2)[0])
+    (tmp_path / "result.json").write_text('{"history": {}}')
+    (tmp_path / "model.tflite").write_bytes(convert(plain, "float32").model)
+    assert bridge._read_result(tmp_path, plain).tflite is not None
+
+    def refuse(runner, image):
+        raise RuntimeError("Node number 3 failed to invoke")
+
+    monkeypatch.setattr(bridge.Runner, "__call__", refuse)
+    with pytest.raises(RuntimeError, match="does not run: Node number 3"):
+        bridge._read_result(tmp_path, plain)
+
+
 @needs_tfmot
 def test_a_failing_child_is_one_error_with_its_message(model):
     images, labels = pictures(8)
+    tuning = Tuning(images, labels)
+    object.__setattr__(tuning, "batch_size", 0)  # past the check
     with pytest.raises(RuntimeError, match="failed in its own process"):
-        cluster(model, Tuning(images, labels, batch_size=0), preprocess=Pixels())
+        cluster(model, tuning, preprocess=Pixels())

@@ -29,7 +29,7 @@ def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") 
     - A tensor that was zero on every picture (a branch with gamma 0, a channel that never
       fires) would get a scale of 8e-9, and XNNPACK may then refuse the whole file (measured
       with ai-edge-litert 2.3); in int16 3.6e-43, and a kernel behind it infinite scales: all
-      that it makes is zero. It gets the range of what it flows into.
+      that it makes is zero. It gets the range of what it flows into, an output [-1, 1].
     - A summand far smaller than the sum would not be delegated. It gets a range that is just
       wide enough; its step is still finer than the sum's.
     - What a convolution hands to the next, where it is far smaller than the next one's bias:
@@ -48,6 +48,10 @@ def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") 
     for graph in model.subgraphs:
         if raw_pixels:
             _set_range(graph.tensors[graph.inputs[0]], 0, 255)
+        for tensor in (graph.tensors[index] for index in graph.outputs):
+            observed = _bound(tensor)
+            if observed is not None and observed < _ZERO:
+                _set_range(tensor, -1.0, 1.0)
         hidden = _hidden(model, graph)
         for operator in reversed(graph.operators):  # what a tensor flows into is mended first
             result = _bound(graph.tensors[operator.outputs[0]]) or 1.0

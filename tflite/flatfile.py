@@ -55,6 +55,11 @@ def dtype_name(tensor: schema.TensorT) -> str:
     return _DTYPES[tensor.type]
 
 
+def tensor_name(tensor: schema.TensorT) -> str:
+    """Name of a tensor; "" in files that leave it out."""
+    return (tensor.name or b"").decode()
+
+
 def final_activation(model: schema.ModelT) -> tuple[str, int] | None:
     """Name and input tensor of the softmax or sigmoid that a file ends in; None without."""
     graph = model.subgraphs[0]

@@ -125,7 +125,7 @@ def _kind(tree, graph, operator) -> tuple[str, int, tuple[str, ...]]:
 
 def _float_tensors(tree) -> tuple[str, ...]:
     return tuple(
-        tensor.name.decode()
+        flatfile.tensor_name(tensor)
         for graph in tree.subgraphs
         for index, tensor in enumerate(graph.tensors)
         if flatfile.dtype_name(tensor).startswith(("float", "bfloat"))

@@ -57,11 +57,19 @@ def layer_errors(calibrated: bytes, quantized: bytes, images: Images) -> tuple[L
         images: as for `convert`.
 
     Returns:
-        One `LayerError` for each operator whose output exists in both, in order of execution.
+        One `LayerError` for each operator whose output exists in both, in order of execution;
+        none for a file of another converter, which names its tensors in its own way.
     """
     float_model, model = flatfile.unpack(calibrated), flatfile.unpack(quantized)
     float_tensors, tensors = _computed(float_model), _computed(model)
-    names = [name for name in tensors if name in float_tensors]
+    shapes = _shapes(float_model), _shapes(model)
+    names = [
+        name
+        for name, index in tensors.items()
+        if name in float_tensors and shapes[0][float_tensors[name]] == shapes[1][index]
+    ]
+    if not names:
+        return ()
     references = _run(calibrated, [float_tensors[name] for name in names], images)
     values = _run(quantized, [tensors[name] for name in names], images)
     graph = model.subgraphs[0]
@@ -112,7 +120,12 @@ def _computed(model) -> dict[str, int]:
     """Index by name of the tensors that operators make."""
     graph = model.subgraphs[0]
     indices = [int(index) for operator in graph.operators for index in operator.outputs]
-    return {graph.tensors[index].name.decode(): index for index in indices}
+    return {flatfile.tensor_name(graph.tensors[index]): index for index in indices}
+
+
+def _shapes(model) -> list[tuple[int, ...]]:
+    """Of all tensors of a file; () where none is stated."""
+    return [tuple(() if t.shape is None else t.shape) for t in model.subgraphs[0].tensors]
 
 
 def _run(content: bytes, tensors: list[int], images: Images) -> list[np.ndarray]:

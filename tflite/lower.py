@@ -95,7 +95,8 @@ class _Rebuild:
 
     def __init__(self):
         self.copies = {}  # of layers, so that a shared layer stays shared
-        self.names: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.names: set[str] = set()
         self.half = False
 
     def model(self, model, x, prefix: str):
@@ -132,8 +133,12 @@ class _Rebuild:
         return outputs
 
     def unique_name(self, name: str) -> str:
-        self.names[name] += 1
-        return name if self.names[name] == 1 else f"{name}_{self.names[name] - 1}"
+        unique = name
+        while unique in self.names:
+            self.calls[name] += 1
+            unique = f"{name}_{self.calls[name]}"
+        self.names.add(unique)
+        return unique
 
 
 def float32_copy(operation, name: str):

@@ -47,7 +47,7 @@ def clip_logits(calibrated: bytes, images: Images) -> bytes | None:
         tensor = graph.tensors[index]
         widest = observed_range(tensor) or (0.0, 0.0)  # `_logits` found one
         values = np.concatenate([value.ravel() for value in column])
-        values = values[:: max(1, len(values) // _MOST_VALUES)]
+        values = values[:: len(values) // _MOST_VALUES | 1]  # odd, to see all channels
         low, high = best_range(values, *widest, finest_step(model, graph, maker))
         if (low, high) != widest:
             tensor.quantization.min, tensor.quantization.max, clipped = [low], [high], True

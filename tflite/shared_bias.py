@@ -30,7 +30,7 @@ def split_shared_biases(model) -> None:
                 continue
             bias = graph.tensors[operator.inputs[2]]
             stated = np.asarray(bias.quantization.scale, "float64")
-            if np.allclose(stated, step, rtol=1e-3):
+            if np.allclose(stated, step, rtol=1e-3, atol=0):
                 continue
             operator.inputs = [*operator.inputs[:2], len(graph.tensors)]
             graph.tensors.append(_rescaled(model, bias, stated, step))

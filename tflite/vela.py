@@ -192,6 +192,6 @@ def _cpu_operators(compiled: bytes, reasons: dict[str, str]) -> tuple[CpuOperato
         for operator in graph.operators:
             name = flatfile.operator_name(tree, operator)
             if name != _NPU_OPERATOR:
-                output = graph.tensors[operator.outputs[0]].name.decode()
+                output = flatfile.tensor_name(graph.tensors[operator.outputs[0]])
                 rows.append(CpuOperator(name, output, reasons.get(output, "")))
     return tuple(rows)

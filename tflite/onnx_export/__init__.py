@@ -60,6 +60,7 @@ def to_onnx(
     Raises:
         ImportError: when tf2onnx or onnxruntime is missing.
         FileExistsError: when there is a file and `overwrite` is False.
+        FileNotFoundError: when the folder of `path` is missing.
         TypeError, ValueError: as for `convert`, and for an unknown opset or layout; all before
             the export starts.
         RuntimeError: when tf2onnx cannot export the model, or the file does not pass ONNX's
@@ -72,6 +73,8 @@ def to_onnx(
         raise ValueError(f"Unknown layout {layout!r}; expected one of {list(LAYOUTS)}")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{str(path)!r} exists; pass overwrite=True to replace it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"No such folder: {str(path.parent)!r}")
     _import_extra()
     if isinstance(model, (Result, bytes, bytearray, str, os.PathLike)):
         if preprocess is not None or logits or input_size is not None:

@@ -9,6 +9,7 @@ from .graph import Node, apply_copy, copy_of, trace
 layers = keras.layers
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 _ACTIVATED = (*_CONVOLUTIONS, layers.Dense, layers.SeparableConv2D)
+_DTYPE = "float32"  # whatever the global policy
 # The classes behind `a + b` and its like are private.
 _OPERATORS = {
     "Add": layers.Add,
@@ -112,14 +113,14 @@ def _affine(x, scale, offset, name: str, trainable: bool = False):
         )
     scale = np.broadcast_to(np.asarray(scale, "float32"), channels)
     offset = np.broadcast_to(np.asarray(offset, "float32"), channels)
-    layer = layers.DepthwiseConv2D(1, name=name, trainable=trainable)
+    layer = layers.DepthwiseConv2D(1, name=name, trainable=trainable, dtype=_DTYPE)
     return add_layer(layer, x, [scale.reshape(1, 1, channels, 1), offset])
 
 
 def _as_pixel(x, name: str, function):
     """Apply a function of feature maps to a vector (b, c)."""
-    pixel = layers.Reshape((1, 1, x.shape[-1]), name=f"{name}_pixel")(x)
-    return layers.Reshape((x.shape[-1],), name=f"{name}_vector")(function(pixel))
+    pixel = layers.Reshape((1, 1, x.shape[-1]), name=f"{name}_pixel", dtype=_DTYPE)(x)
+    return layers.Reshape((x.shape[-1],), name=f"{name}_vector", dtype=_DTYPE)(function(pixel))
 
 
 def _separable(layer, x):
@@ -127,9 +128,12 @@ def _separable(layer, x):
     depthwise, pointwise, *bias = layer.get_weights()
     geometry = ("kernel_size", "strides", "padding", "dilation_rate", "depth_multiplier")
     first = layers.DepthwiseConv2D(
-        **{key: config[key] for key in geometry}, use_bias=False, name=f"{layer.name}_depthwise"
+        **{key: config[key] for key in geometry},
+        use_bias=False,
+        name=f"{layer.name}_depthwise",
+        dtype=_DTYPE,
     )
-    second = layers.Conv2D(layer.filters, 1, use_bias=layer.use_bias, name=layer.name)
+    second = layers.Conv2D(layer.filters, 1, use_bias=layer.use_bias, name=layer.name, dtype=_DTYPE)
     return add_layer(second, add_layer(first, x, [depthwise]), [pointwise, *bias])
 
 
@@ -144,7 +148,7 @@ def _pairwise(layer, terms):
 def _operator(operation, kind: str, x1, x2):
     symbolic = [keras.backend.is_keras_tensor(x) for x in (x1, x2)]
     if all(symbolic):
-        return _OPERATORS[kind](name=operation.name)([x1, x2])
+        return _OPERATORS[kind](name=operation.name, dtype=_DTYPE)([x1, x2])
     x, constant = (x1, x2) if symbolic[0] else (x2, x1)
     if kind == "Multiply":
         return _affine(x, constant, 0.0, operation.name)
@@ -170,16 +174,16 @@ def _activation(layer, x, name: str):
     if function is keras.activations.linear:
         return x
     if function is keras.activations.relu6:
-        return layers.ReLU(6.0, name=name)(x)
+        return layers.ReLU(6.0, name=name, dtype=_DTYPE)(x)
     if function is keras.activations.hard_sigmoid:
         return _hard_sigmoid(x, name)
     if function in (keras.activations.silu, keras.activations.hard_silu):
         if function is keras.activations.silu:
-            gate = layers.Activation("sigmoid", name=f"{name}_gate")(x)
+            gate = layers.Activation("sigmoid", name=f"{name}_gate", dtype=_DTYPE)(x)
         else:
             gate = _hard_sigmoid(x, f"{name}_gate")
-        return layers.Multiply(name=name)([x, gate])
-    return layers.Activation(function, name=name)(x)
+        return layers.Multiply(name=name, dtype=_DTYPE)([x, gate])
+    return layers.Activation(function, name=name, dtype=_DTYPE)(x)
 
 
 def _hard_sigmoid(x, name: str):
@@ -187,4 +191,5 @@ def _hard_sigmoid(x, name: str):
     if len(x.shape) == 2:  # one reshaping for all, or the ReLU could not fuse
         return _as_pixel(x, name, lambda pixel: _hard_sigmoid(pixel, name))
     shifted = _affine(x, 1.0, 3.0, f"{name}_shift")
-    return _affine(layers.ReLU(6.0, name=f"{name}_relu6")(shifted), 1 / 6, 0.0, name)
+    clipped = layers.ReLU(6.0, name=f"{name}_relu6", dtype=_DTYPE)(shifted)
+    return _affine(clipped, 1 / 6, 0.0, name)

@@ -82,10 +82,14 @@ def _mend_ranges(model: keras.Model) -> None:
     """Widen ranges with which a file would not run, or not be delegated.
 
     A tensor that was always zero (a branch whose gamma is 0) gets the range of what it
-    flows into, a summand at least 1/512 of the sum's. Values lose nothing: the step of a
-    widened summand stays finer than the sum's.
+    flows into, an output [-1, 1], a summand at least 1/512 of the sum's. Values lose nothing:
+    the step of a widened summand stays finer than the sum's.
     """
-    for node in reversed(trace(model)):  # what a tensor flows into is mended first
+    nodes = trace(model)
+    last = _range_before(nodes[-1])
+    if last is not None and last.learns and _bound(last) < _ZERO:
+        _widen(last, 1.0)
+    for node in reversed(nodes):  # what a tensor flows into is mended first
         if node.operation is None or node.is_a(FakeQuant):
             continue
         result = _bound(_range_after(node)) or 1.0

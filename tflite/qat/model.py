@@ -16,6 +16,11 @@ class QuantizedModel(keras.Model):
     too.
     """
 
+    @property
+    def compute_dtype(self):
+        """float32 whatever the global policy, or weights that `call` reads would be cast."""
+        return "float32"
+
     def call(self, inputs, training=None, mask=None):
         tensorflow = keras.backend.backend() == "tensorflow"  # the others have no float64
         if training or not tensorflow or any(layer.observing for layer in self._ranges()):

@@ -97,7 +97,7 @@ def strip(model: keras.Model) -> keras.Model:
         if isinstance(operation, FakeQuant):
             return None
         if id(operation) in clips:
-            return keras.layers.ReLU(clips[id(operation)], name=operation.name)
+            return keras.layers.ReLU(clips[id(operation)], name=operation.name, dtype="float32")
         return copy_of(operation, _PLAIN.get(type(operation)))
 
     return rebuild(model, plain)
@@ -163,13 +163,13 @@ def _fake_quant(group) -> FakeQuant:
     operation = group.nodes[0].operation
     name = f"{operation.name}_range" if operation else "input_range"
     if group.bounds is None:
-        return FakeQuant(sources=len(group.nodes), name=name)
+        return FakeQuant(sources=len(group.nodes), name=name, dtype="float32")
     low, high = group.bounds
     clips = operation is not None and clipped_at(operation) is not None
-    return FakeQuant(low, high, clips=clips, name=name)
+    return FakeQuant(low, high, clips=clips, name=name, dtype="float32")
 
 
 def _quantized_copy(operation):
     if clipped_at(operation) is not None:  # the range clips
-        return keras.layers.Activation("relu", name=operation.name)
+        return keras.layers.Activation("relu", name=operation.name, dtype="float32")
     return copy_of(operation, _QUANTIZED.get(type(operation)))

@@ -11,19 +11,21 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from numbers import Integral
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from ..images import as_labels, load_images
+from ..images import Images, as_labels, load_images
 from ..lower import lower
 from ..preprocess import Preprocess
 from ..qat.canonical import canonical
 from ..qat.graph import Node, trace
-from ..qat.placement import check_supported
+from ..qat.placement import activation_name, check_supported
 from ..qat.quantize import is_quantized
 from ..run import Runner
+from ..scores import usable_labels
 from ..source import image_shape
 
 
@@ -38,6 +40,9 @@ class Tuning:
         epochs: passes over the images.
         batch_size: images in a step.
         learning_rate: of SGD with momentum 0.9.
+
+    Raises:
+        ValueError: for less than one epoch or one image in a step, or a learning rate of 0.
     """
 
     images: object
@@ -45,6 +50,16 @@ class Tuning:
     epochs: int = 1
     batch_size: int = 32
     learning_rate: float = 1e-3
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"{name} is a whole number from 1. Received: {name}={value!r}")
+        if not self.learning_rate > 0:  # also when it is NaN
+            raise ValueError(
+                f"learning_rate is above 0. Received: learning_rate={self.learning_rate!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -76,11 +91,14 @@ def tune(
         raise ValueError(f"{model.name!r} is quantized already; `strip` gives the plain model")
     if find_spec("tensorflow_model_optimization") is None or find_spec("tf_keras") is None:
         raise ImportError("This needs TensorFlow Model Optimization: pip install 'keras-se[tfmot]'")
+    output = model.outputs[0].shape
+    if len(output) != 2 or output[1] == 1:
+        raise ValueError(
+            "The training is that of a classifier: one row of at least 2 classes. "
+            f"Received: output {output}"
+        )
     images = load_images(tuning.images, shape, preprocess is not None)
-    if tuning.labels is None and images.labels is None:
-        raise ValueError("Labels are needed: pass Tuning(images, labels)")
-    given = images.labels if tuning.labels is None else tuning.labels
-    labels = as_labels(given, len(images))
+    labels = _labels(tuning, images, output[1])
     plain = canonical(lower(model, preprocess, batch_size=None, input_size=shape[:2]))
     nodes = trace(plain)
     check_supported(nodes)
@@ -93,6 +111,40 @@ def tune(
         np.save(folder / "expected.npy", plain(few, training=False))
         _run_child(folder)
         return _read_result(folder, plain)
+
+
+def _labels(tuning: Tuning, images: Images, classes: int) -> np.ndarray:
+    """Checked class indices: the caller's, or those of the dataset or of the class folders."""
+    given = usable_labels(images, classes) if tuning.labels is None else tuning.labels
+    if given is None and images.labels is not None:
+        raise ValueError(
+            f"A folder for each of the {classes} classes is needed where labels come from "
+            "folders; else pass Tuning(images, labels). "
+            f"Received: {len(images.class_names or ())} folders"
+        )
+    if given is None:
+        raise ValueError("Labels are needed: pass Tuning(images, labels)")
+    labels = as_labels(given, len(images))
+    if not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"Labels are class indices in [0, {classes}). "
+            f"Received: labels in [{labels.min()}, {labels.max()}]"
+        )
+    return labels
+
+
+def _ends_in_logits(nodes: list[Node]) -> bool:
+    """Whether the loss has to apply the softmax."""
+    last = nodes[-1]
+    while last.is_a(keras.layers.Flatten, keras.layers.Reshape):
+        last = last.inputs[0]
+    activation = activation_name(last.operation)
+    if activation == "sigmoid":
+        raise ValueError(
+            "The training is that of a classifier with one class for each picture: logits or a "
+            "softmax. Received: a model that ends in a sigmoid"
+        )
+    return activation != "softmax"
 
 
 def _write_task(folder: Path, plain, nodes: list[Node], method, tuning: Tuning, options) -> None:
@@ -114,12 +166,11 @@ def _write_task(folder: Path, plain, nodes: list[Node], method, tuning: Tuning, 
                 "many": isinstance(node.args[0], (list, tuple)),
             }
         )
-    last = getattr(nodes[-1].operation, "activation", None)
     fit = {
         "epochs": tuning.epochs,
         "batch_size": tuning.batch_size,
         "learning_rate": tuning.learning_rate,
-        "from_logits": last is not keras.activations.softmax,
+        "from_logits": _ends_in_logits(nodes),
     }
     task = {"method": method, "options": options, "fit": fit, "nodes": described}
     (folder / "task.json").write_text(json.dumps(task, default=str))
@@ -161,8 +212,8 @@ def _read_result(folder: Path, plain: keras.Model) -> Tuned:
     content = file.read_bytes() if file.exists() else None
     if content is not None:
         try:
-            Runner(content)
-        except ValueError as error:
+            Runner(content)(np.load(folder / "images.npy", mmap_mode="r")[0])
+        except (RuntimeError, ValueError) as error:
             raise RuntimeError(
                 f"The file that TFMOT's network became does not run: {error}"
             ) from error
