@@ -154,8 +154,9 @@ def test_killed_during_the_conversion(model, target, tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    deadline = time.monotonic() + 300
     while not called.exists():
-        assert process.poll() is None
+        assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     process.kill()
     assert process.wait(60) == -signal.SIGKILL

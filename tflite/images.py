@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .labels import as_labels as as_labels
 from .labels import dataset_labels
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")

@@ -17,7 +17,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ..images import Images, as_labels, load_images
+from ..images import Images, load_images
+from ..labels import checked_labels
 from ..lower import lower
 from ..preprocess import Preprocess
 from ..qat.canonical import canonical
@@ -25,7 +26,6 @@ from ..qat.graph import Node, trace
 from ..qat.placement import activation_name, check_supported
 from ..qat.quantize import is_quantized
 from ..run import Runner
-from ..scores import usable_labels
 from ..source import image_shape
 
 
@@ -115,22 +115,16 @@ def tune(
 
 def _labels(tuning: Tuning, images: Images, classes: int) -> np.ndarray:
     """Checked class indices: the caller's, or those of the dataset or of the class folders."""
-    given = usable_labels(images, classes) if tuning.labels is None else tuning.labels
-    if given is None and images.labels is not None:
+    labels = checked_labels(images, tuning.labels, classes).labels
+    if labels is not None:
+        return labels
+    if images.labels is not None:
         raise ValueError(
             f"A folder for each of the {classes} classes is needed where labels come from "
             "folders; else pass Tuning(images, labels). "
             f"Received: {len(images.class_names or ())} folders"
         )
-    if given is None:
-        raise ValueError("Labels are needed: pass Tuning(images, labels)")
-    labels = as_labels(given, len(images))
-    if not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(
-            f"Labels are class indices in [0, {classes}). "
-            f"Received: labels in [{labels.min()}, {labels.max()}]"
-        )
-    return labels
+    raise ValueError("Labels are needed: pass Tuning(images, labels)")
 
 
 def _ends_in_logits(nodes: list[Node]) -> bool:
