@@ -73,6 +73,9 @@ class Case:
     def plain(self, network, recipe="static_int8") -> bytes:
         return self.file(network, recipe, preprocess=self.preprocess)
 
+    def tuned_file(self, tuned) -> bytes:
+        return self.file(tuned.model, preprocess="included")
+
     @cached_property
     def tuned(self) -> keras.Model:
         """The float network, tuned as long as those that are quantized."""
@@ -91,10 +94,10 @@ class Case:
         return quantize_aware(self.model, self.preprocess, **options).tflite
 
     def pruned(self) -> bytes:
-        return self.file(prune(self.model, self.tuning, 0.5, preprocess=self.preprocess).model)
+        return self.tuned_file(prune(self.model, self.tuning, 0.5, preprocess=self.preprocess))
 
     def clustered(self) -> bytes:
-        return self.file(cluster(self.model, self.tuning, 16, preprocess=self.preprocess).model)
+        return self.tuned_file(cluster(self.model, self.tuning, 16, preprocess=self.preprocess))
 
 
 FILES = {

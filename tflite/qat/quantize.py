@@ -79,7 +79,8 @@ def strip(model: keras.Model) -> keras.Model:
     """The plain model behind a quantized one, with the trained weights.
 
     It is the lowered form of the model that was quantized: primitive Keras layers, float32,
-    trainable, preprocessing included if there was any.
+    trainable, preprocessing included if there was any: then it is converted with
+    `preprocess="included"`.
 
     Args:
         model: result of `quantize_aware`, trained or not. It is not changed.

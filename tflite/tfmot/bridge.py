@@ -67,7 +67,8 @@ class Tuned:
     """What came back.
 
     Attributes:
-        model: plain Keras 3 model, lowered, with the tuned weights; `convert` takes it.
+        model: plain Keras 3 model, lowered, with the tuned weights; `convert` takes it, with
+            `preprocess="included"` where it was tuned with a normalisation.
         history: loss and accuracy, one number for each epoch.
         tflite: the int8 file of a quantized model, uint8 in and out; None otherwise.
     """
