@@ -6,8 +6,7 @@ import pytest
 from PIL import Image
 
 from keras_se.tflite import Images, compare, convert, load_images, report
-from keras_se.tflite.labels import as_labels
-from keras_se.tflite.labels import checked_labels
+from keras_se.tflite.labels import as_labels, checked_labels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), "uint8")
 
