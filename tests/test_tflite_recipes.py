@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_se.layers import CBAM
+from keras_se.layers import CBAM, SqueezeExcite
 from keras_se.tflite import BoundNotMet, Images, convert
 from keras_se.tflite.choose import CANDIDATES, choose
 from keras_se.tflite.gates import find_gates, measure_gates
@@ -108,6 +108,19 @@ def test_mixed_int8_of_cbam_fits_the_scale_behind_a_reshape():
         recipe: convert(model, recipe, images).report.comparison.snr_db
         for recipe in ("static_int8", "mixed_int8")
     }
+    assert snr["static_int8"] < 30 < snr["mixed_int8"]
+
+
+def test_a_gate_behind_a_constant_factor_is_a_gate():
+    inputs = keras.Input((12, 12, 16))
+    gate = SqueezeExcite(ratio=4, gate="sigmoid2")
+    model = keras.Model(inputs, gate(inputs))
+    gate.expand.bias.assign(np.full(16, -8.0))
+    images = np.random.default_rng(0).normal(size=(8, 12, 12, 16)).astype("float32")
+    reports = {r: convert(model, r, images).report for r in ("static_int8", "mixed_int8")}
+    (small,) = reports["static_int8"].gates
+    assert small.is_small and small.mean < 0.01
+    snr = {recipe: report.comparison.snr_db for recipe, report in reports.items()}
     assert snr["static_int8"] < 30 < snr["mixed_int8"]
 
 

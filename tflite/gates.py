@@ -54,14 +54,24 @@ def find_gates(model) -> list:
         if flatfile.operator_name(model, product) != "MUL":
             continue
         for tensor in product.inputs:
-            operator = producers.get(tensor)
-            while operator and flatfile.operator_name(model, operator) in _SAME_SCALE:
-                operator = producers.get(operator.inputs[0])
+            operator = _source(model, producers, tensor)
             if operator is None or flatfile.operator_name(model, operator) != "LOGISTIC":
                 continue
             if _size(graph, tensor) < _size(graph, product.outputs[0]):
                 gates[operator.outputs[0]] = operator
     return list(gates.values())
+
+
+def _source(model, producers: dict, tensor: int):
+    """What made a tensor, but for its shape and a constant factor (that of `sigmoid2`)."""
+    inputs = list(model.subgraphs[0].inputs)
+    while (operator := producers.get(tensor)) is not None:
+        name = flatfile.operator_name(model, operator)
+        varying = [source for source in operator.inputs if source in producers or source in inputs]
+        if name not in _SAME_SCALE and not (name == "MUL" and len(varying) == 1):
+            return operator
+        tensor = varying[0] if varying else operator.inputs[0]
+    return None
 
 
 def measure_gates(calibrated: bytes, images: Images) -> tuple[Gate, ...]:
