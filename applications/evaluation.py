@@ -76,7 +76,7 @@ def evaluate(
         size: side of the pictures that the network sees, in pixels. None: that of the
             published weights, else the network's.
         crop: part of the resized picture's short side that this is, in (0, 1]. None:
-            that of the published weights, else 0.875. `keras_se.fit` validates with its
+            that of the published weights, else 0.875. `keras_se.training.fit` validates with its
             setting `validation_crop`, by default 1.0.
         interpolation: "bicubic" or "bilinear". None: that of the published weights,
             else "bicubic".

@@ -12,7 +12,7 @@ from ..files import replacing
 from .distributed.assign import undistributed
 from .distributed.batch_norm import synchronised
 from .distributed.group import Group
-from .state import Record, averaged, load_metrics, save_state
+from .state import Record, averaged, inner_optimizer, load_metrics, save_state
 
 STATE, LOG, BEST = "state.npz", "log.csv", "best.keras"
 
@@ -26,9 +26,10 @@ class Callbacks(keras.callbacks.CallbackList):
     def on_train_batch_end(self, batch, logs=None):
         floats = None
         for callback in self.callbacks:
+            given = logs
             if _is_foreign(callback):
-                floats = floats or {name: float(value) for name, value in logs.items()}
-            callback.on_train_batch_end(batch, logs=floats if _is_foreign(callback) else logs)
+                given = floats = floats or {name: float(value) for name, value in logs.items()}
+            callback.on_train_batch_end(batch, logs=given)
 
 
 def _is_foreign(callback) -> bool:
@@ -131,8 +132,7 @@ class Progress(keras.callbacks.Callback):
         seconds = time.perf_counter() - self._start
         if self._whole:
             self._epoch_seconds = seconds
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-        logs["learning_rate"] = float(optimizer.learning_rate)
+        logs["learning_rate"] = float(inner_optimizer(self.model).learning_rate)
         logs["images_per_second"] = self._rate
         logs["seconds"] = seconds
         figures = [(name, float(value)) for name, value in logs.items()]

@@ -25,7 +25,7 @@ from .run_folder import LAST, TENSORBOARD, begin_run, open_run
 from .settings import FitSettings
 from .source import Source
 from .sources import load_sources
-from .state import Record, load_variables
+from .state import Record, inner_optimizer, load_variables
 
 
 def fit(
@@ -154,8 +154,7 @@ class _Run:
                 self.resume(stage)
             if self.record.stopped:
                 break
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-        optimizer.finalize_variable_values(self.model.trainable_variables)
+        inner_optimizer(self.model).finalize_variable_values(self.model.trainable_variables)
 
     def resume(self, stage: Stage):
         """Load the last state; the optimizer's only if it is of this stage."""

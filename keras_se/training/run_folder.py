@@ -8,7 +8,7 @@ from ..files import remove_leftovers, replacing
 from .distributed.group import Group
 from .fit_callbacks import BEST, LOG, STATE
 from .fit_results import CONFUSION, CURVES, RESULTS
-from .settings import NO_PART_OF_THE_RESULT, FitSettings
+from .settings import FitSettings
 from .settings_file import to_toml
 from .state import Record, load_record
 
@@ -19,7 +19,7 @@ FILES = (SETTINGS, STATE, LOG, BEST, LAST, RESULTS, CURVES, CONFUSION)
 def open_run(group: Group, settings: FitSettings, digest: str) -> Record:
     """The record of the run in the output folder of rank 0, or a new one; for all processes.
 
-    Only looks: a new run's folder is cleared by `begin_run`.
+    The folder is made where it is missing; a new run's is cleared by `begin_run`.
 
     Raises:
         FileExistsError: if the folder holds a run with other settings or other pictures.
@@ -64,10 +64,8 @@ def _other_run(settings: FitSettings, digest: str) -> str:
             return f"a run without its {name}"
     there = tomllib.loads((settings.output / SETTINGS).read_text("utf-8"))
     own = tomllib.loads(to_toml(settings))
-    names = [name for name in there | own if name not in NO_PART_OF_THE_RESULT]
-    changes = [
-        f"{name}: {there.get(name)!r} there" for name in names if there.get(name) != own.get(name)
-    ]
+    differing = [name for name in there | own if there.get(name) != own.get(name)]
+    changes = [f"{name}: {there.get(name)!r} there" for name in differing]
     if changes:
         return f"a run with other settings ({', '.join(changes)})"
     if load_record(settings.output / STATE).digest != digest:

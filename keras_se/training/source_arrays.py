@@ -39,11 +39,19 @@ def array_source(images: np.ndarray, labels, class_names: Sequence[str], name: s
             f"Received: {labels.min()} to {labels.max()}"
         )
 
-    def read(number):
-        picture = images[number]
-        return np.repeat(picture.reshape(*picture.shape[:2], 1), 3, axis=-1) if grey else picture
+    return Source(
+        lambda number: three_channels(images[number]),
+        labels,
+        tuple(class_names),
+        lambda number: f"{name}[{number}]",
+    )
 
-    return Source(read, labels, tuple(class_names), lambda number: f"{name}[{number}]")
+
+def three_channels(picture: np.ndarray) -> np.ndarray:
+    """A picture (h, w, 3), of a grey one (h, w) or (h, w, 1) too."""
+    if picture.ndim == 2:
+        picture = picture[..., None]
+    return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture
 
 
 def keras_dataset(name: str) -> tuple[Source, Source]:

@@ -7,7 +7,7 @@ import numpy as np
 from .pictures import find_pictures, open_picture
 from .settings import FitSettings
 from .source import Source
-from .source_arrays import CLASS_NAMES, given_pictures, keras_dataset, npz_file
+from .source_arrays import CLASS_NAMES, given_pictures, keras_dataset, npz_file, three_channels
 
 
 def load_sources(settings: FitSettings, training=None, validation=None) -> tuple[Source, Source]:
@@ -85,12 +85,8 @@ def _tfds(name: str) -> tuple[Source, Source | None]:
 def _tfds_split(builder, split: str) -> Source:
     rows = builder.as_data_source(split=split)
     return Source(
-        read=lambda number: _three_channels(rows[int(number)]["image"]),
+        read=lambda number: three_channels(rows[int(number)]["image"]),
         labels=np.array([row["label"] for row in rows]),
         class_names=tuple(builder.info.features["label"].names),
         name=lambda number: f"{builder.name} {split}[{number}]",
     )
-
-
-def _three_channels(picture: np.ndarray) -> np.ndarray:
-    return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture

@@ -102,13 +102,18 @@ def _assign(variables, arrays, group: str) -> None:
         assign(variable, value)
 
 
+def inner_optimizer(model: keras.Model) -> keras.optimizers.Optimizer:
+    """The optimizer of a compiled model, without the loss scaling of mixed_float16."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
+
+
 @contextlib.contextmanager
 def averaged(model: keras.Model):
     """Have the moving average in the model, where the optimizer keeps one; then go back.
 
     Bit for bit, where `keras.callbacks.SwapEMAWeights` adds and subtracts on TensorFlow.
     """
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = inner_optimizer(model)
     if not optimizer.use_ema or not optimizer.built:
         yield
         return
