@@ -64,6 +64,28 @@ def readers(model) -> dict[int, list]:
     return found
 
 
+def makers(model) -> dict:
+    """{id of a tensor: the node that makes it}."""
+    return {id(t): node for node in nodes_in_order(model) for t in node.output_tensors}
+
+
+def calls_of(model, operation) -> list:
+    """The nodes that call an operation, in order; those of other models are left out."""
+    return [node for node in nodes_in_order(model) if node.operation is operation]
+
+
+def sole_reader(node, reading: dict[int, list]):
+    """The one node that reads what `node` makes; None where it is not one alone.
+
+    Args:
+        node: a call with one output, or with several, which have no sole reader.
+        reading: from `readers`.
+    """
+    [tensor, *others] = node.output_tensors
+    following = reading[id(tensor)]
+    return following[0] if not others and len(following) == 1 else None
+
+
 def cuts(model) -> list:
     """The nodes, in order, from whose one output all that follows is computed."""
     nodes = nodes_in_order(model)

@@ -141,6 +141,12 @@ def test_what_could_not_start_exactly_is_refused_with_the_reason(model, message)
         keras_se.replace(model())
 
 
+def test_a_model_without_convolutions_has_none_to_replace():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="dense")
+    with pytest.raises(ValueError, match="No convolution of 'dense'.*it has no convolution"):
+        keras_se.replace(model)
+
+
 def test_options_of_the_old_layer_are_refused():
     with pytest.raises(TypeError, match=r"Received: \['groups'\]"):
         keras_se.replace(block(), groups=2)

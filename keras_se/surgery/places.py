@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from ..applications.features import ends_by_level
-from ..graph import graph_of, is_model, nodes_in_order, readers, walk
+from ..graph import graph_of, is_model, nodes_in_order, readers, sole_reader, walk
 from .residual_blocks import residual_branches
 
 Where = str | re.Pattern | Iterable[str] | Callable[[keras.Layer], bool]
@@ -152,13 +152,12 @@ PRESETS: dict[str, Callable] = {"depthwise": depthwise, "residual": residual, "s
 
 def follow(node, reading, kinds):
     """The call behind `node` if it is of these kinds and the only one to read it."""
-    [tensor, *others] = node.output_tensors
-    following = reading[id(tensor)]
-    if others or len(following) != 1 or following[0] is None:
+    following = sole_reader(node, reading)
+    if following is None:
         return node
-    operation = following[0].operation
-    fits = kinds(operation) if not isinstance(kinds, tuple) else isinstance(operation, kinds)
-    return following[0] if fits else node
+    operation = following.operation
+    fits = isinstance(operation, kinds) if isinstance(kinds, tuple) else kinds(operation)
+    return following if fits else node
 
 
 def is_depthwise(operation) -> bool:
