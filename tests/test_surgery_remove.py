@@ -230,3 +230,5 @@ def test_what_prune_refuses():
         keras_se.prune_gates(model, IMAGES, threshold=-1)
     with pytest.raises(ValueError, match="0 pictures"):
         keras_se.prune_gates(model, IMAGES[:0])
+    with pytest.raises(ValueError, match="batch_size=-1"):
+        keras_se.prune_gates(model, IMAGES, batch_size=-1)

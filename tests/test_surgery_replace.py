@@ -143,7 +143,7 @@ def test_what_could_not_start_exactly_is_refused_with_the_reason(model, message)
 
 def test_a_model_without_convolutions_has_none_to_replace():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="dense")
-    with pytest.raises(ValueError, match="No convolution of 'dense'.*it has no convolution"):
+    with pytest.raises(ValueError, match=r"No convolution of 'dense'.*it has no convolution"):
         keras_se.replace(model)
 
 
