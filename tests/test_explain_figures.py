@@ -189,6 +189,7 @@ def test_excitations_draw_each_stage_once_with_classes(tmp_path):
     values = recorded["stage2_block1_tail/gate"].values
     assert set(lines) == {"cat", "dog", "ship", "all, mean"}
     np.testing.assert_allclose(lines["dog"], values[LABELS == 1].mean(axis=0), rtol=1e-5)
+    assert axes[0].title.get_fontsize() == 10 and figure.legends[0].prop.get_size() == 8
     figure.savefig(tmp_path / "f.png")
     with pytest.raises(ValueError, match="no channel gates"):
         figures.excitations({})

@@ -1,6 +1,8 @@
 """What the figures share: panels in the papers' size and type, and short names."""
 
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from ...plots import check_matplotlib
 
@@ -15,6 +17,24 @@ STYLE: dict[Any, Any] = {  # its hints list every key
     "legend.fontsize": 8,
 }
 COLUMN_WIDTH, ROW_HEIGHT = 3.2, 2.5  # inches, of one panel
+Arguments = ParamSpec("Arguments")
+
+
+def in_print_style(draw: Callable[Arguments, "Figure"]) -> Callable[Arguments, "Figure"]:
+    """Let a function draw in `STYLE`: titles and legends take their size where they are made.
+
+    The function raises ImportError, with the cure, if matplotlib is not installed.
+    """
+
+    @functools.wraps(draw)
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> "Figure":
+        check_matplotlib()
+        from matplotlib import rc_context
+
+        with rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
 
 
 def panels(
@@ -27,21 +47,13 @@ def panels(
         columns: number of columns.
         size: width and height of one panel, in inches.
         **options: of `Figure.subplots`.
-
-    Raises:
-        ImportError: if matplotlib is not installed.
     """
-    check_matplotlib()
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(STYLE):
-        # Not pyplot: it would choose a window system and keep the figure alive.
-        figure = Figure(
-            figsize=(size[0] * columns + 0.6, size[1] * rows + 0.5), dpi=150, layout="constrained"
-        )
-        axes = figure.subplots(rows, columns, squeeze=False, **options)
-    return figure, list(axes.flat)
+    whole = (size[0] * columns + 0.6, size[1] * rows + 0.5)
+    # Not pyplot: it would choose a window system and keep the figure alive.
+    figure = Figure(figsize=whole, dpi=150, layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 
 def short(name: str) -> str:

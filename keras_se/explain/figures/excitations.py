@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..gates import ChannelGates
-from ._panels import COLUMN_WIDTH, ROW_HEIGHT, panels, short
+from ._panels import COLUMN_WIDTH, ROW_HEIGHT, in_print_style, panels, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MOST_CLASSES = 5  # drawn as lines of their own; the paper shows five
 
 
+@in_print_style
 def excitations(
     gates: Mapping[str, ChannelGates] | Sequence[ChannelGates],
     labels=None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._panels import COLUMN_WIDTH, panels
+from ._panels import COLUMN_WIDTH, in_print_style, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MOST_BLOCK_NAMES = 24
 
 
+@in_print_style
 def kernel_choice(attention: Mapping[str, np.ndarray], scales: Sequence[float]) -> "Figure":
     """Draw which kernel is chosen for which size of object, block by block.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._panels import panels, short
+from ._panels import in_print_style, panels, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 PICTURE = 1.8  # inches, of one picture in the grid
 
 
+@in_print_style
 def overlays(
     pictures, maps: Mapping[str, np.ndarray], titles: Sequence[str] | None = None, label: str = ""
 ) -> "Figure":

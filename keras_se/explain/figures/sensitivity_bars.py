@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ._panels import COLUMN_WIDTH, panels
+from ._panels import COLUMN_WIDTH, in_print_style, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ..sensitivity import Sensitivity
 
 
+@in_print_style
 def sensitivity_bars(found: "Sensitivity") -> "Figure":
     """Draw what the gates of each stage earn.
 
