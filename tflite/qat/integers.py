@@ -12,8 +12,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from .fake_quant import FakeQuant
 from .kernel import Kernel, as_double
-from .layers import FakeQuant, QuantizedDense, QuantizedDepthwiseConv2D, sums_of
+from .layers import QuantizedDense, QuantizedDepthwiseConv2D, sums_of
 from .placement import SAME_SCALE, SAME_SCALE_MANY, activation_name
 
 _CONVOLUTIONS = (keras.layers.Conv2D, QuantizedDepthwiseConv2D, QuantizedDense)

@@ -7,13 +7,9 @@ from ..lower import lower
 from ..preprocess import Preprocess
 from ..source import image_shape
 from .canonical import canonical
+from .fake_quant import FakeQuant
 from .graph import Node, copy_of, rebuild, trace
-from .layers import (
-    FakeQuant,
-    QuantizedConv2D,
-    QuantizedDense,
-    QuantizedDepthwiseConv2D,
-)
+from .layers import QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
 from .model import QuantizedModel
 from .placement import check_supported, clipped_at, place_ranges
 
