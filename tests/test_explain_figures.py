@@ -178,6 +178,8 @@ def test_what_sensitivity_refuses():
         explain.sensitivity(network(conv=None, attention=None), IMAGES, LABELS)
     with pytest.raises(ValueError, match=r"5 integers, one per image.*\(2,\)"):
         explain.sensitivity(network(), IMAGES, [1, 2])
+    with pytest.raises(ValueError, match=r"A classifier is needed.*\(None, 1\)"):
+        explain.sensitivity(network(classes=1), IMAGES, LABELS)
 
 
 def test_excitations_draw_each_stage_once_with_classes(tmp_path):

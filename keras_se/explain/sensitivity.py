@@ -7,8 +7,9 @@ import keras
 import numpy as np
 
 from ..batches import outputs
+from ..surgery.found_gates import FoundGate
 from ..surgery.gate_means import gate_means
-from ..surgery.remove import FoundGate, take_out
+from ..surgery.remove import take_out
 from .gates import stage_number
 
 
@@ -81,9 +82,14 @@ def sensitivity(model: keras.Model, images, labels, batch_size: int = 32) -> Sen
         A frozen `Sensitivity`; `print` shows it as a table.
 
     Raises:
-        ValueError: for a model without gates, not one label for each picture, or a batch size
-            below 1.
+        ValueError: for a model that is no classifier or has no gates, not one label for each
+            picture, or a batch size below 1.
     """
+    if not is_classifier(model):
+        raise ValueError(
+            f"A classifier is needed: one output (n, classes) with at least two classes. Received: "
+            f"{model.name!r} with outputs {[tuple(t.shape) for t in model.outputs]}"
+        )
     labels = np.asarray(labels)
     if labels.shape != (len(images),) or not len(labels):
         raise ValueError(
@@ -103,6 +109,12 @@ def sensitivity(model: keras.Model, images, labels, batch_size: int = 32) -> Sen
         count = sum(math.prod(w.shape) for f in constants for w in f.gate.trainable_weights)
         rows.append(StageSensitivity(stage, len(constants), count, accuracy, whole - accuracy))
     return Sensitivity(whole, len(labels), tuple(rows), left_out)
+
+
+def is_classifier(model: keras.Model) -> bool:
+    """Whether the highest of a model's outputs is a class: one output (n, classes)."""
+    shapes = [tuple(tensor.shape) for tensor in model.outputs]
+    return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][1] != 1
 
 
 def stage_of(found: FoundGate) -> str:

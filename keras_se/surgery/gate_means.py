@@ -6,9 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from .found_gates import FoundGate, find_gates
 from .gate_values import Constant, values
 from .record import record
-from .remove import FoundGate, find_gates, unfoldable
+from .remove import unfoldable
 
 
 @dataclass(frozen=True, eq=False)

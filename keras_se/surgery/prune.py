@@ -7,9 +7,10 @@ tend to a saturated state, and leaving its blocks out costs little.
 import keras
 
 from .fold import Fold
+from .found_gates import FoundGate
 from .gate_means import GateMean, gate_means
 from .prune_report import GateFinding, PruneReport, prune_report
-from .remove import FoundGate, take_out
+from .remove import take_out
 
 
 def prune_gates(

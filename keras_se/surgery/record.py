@@ -8,8 +8,8 @@ from keras import ops
 
 from ..batches import batches
 from ..walk import watching
+from .found_gates import FoundGate
 from .gate_values import values
-from .remove import FoundGate
 
 
 class Statistics:
