@@ -1,6 +1,8 @@
 """The graph of a functional model: its calls in order, who reads what, and where it narrows."""
 
+import itertools
 from collections import defaultdict
+from collections.abc import Callable
 
 import keras
 
@@ -100,3 +102,24 @@ def cuts(model) -> list:
             found.append(node)
         reach = max(reach, last_reader[i])
     return found
+
+
+def unique_names(taken: set[str]) -> Callable[[str], str]:
+    """A function that gives every name once: "conv", "conv_1", "conv_2".
+
+    Args:
+        taken: names that it must not give, of a model's operations.
+
+    >>> unique = unique_names({"conv"})
+    >>> unique("conv"), unique("conv"), unique("gate")
+    ('conv_1', 'conv_2', 'gate')
+    """
+    taken = set(taken)
+
+    def unique(name: str) -> str:
+        numbered = (f"{name}_{i}" for i in itertools.count(1))
+        free = next(n for n in itertools.chain([name], numbered) if n not in taken)
+        taken.add(free)
+        return free
+
+    return unique
