@@ -98,6 +98,8 @@ def test_half_precision_branches_are_alive_too(mixed_float16):
 def test_all_that_fit_and_options():
     model = ResNetCIFAR(8, classifier_activation=None)
     changed = keras_se.replace(model, kernel_sizes=(3, 5))
+    named = keras_se.replace(model, iter(["stem_conv"]))
+    assert isinstance(named.get_layer("stem_conv"), SelectiveKernelConv2D)
     found = [layer for layer in changed.layers if isinstance(layer, SelectiveKernelConv2D)]
     # Of stages 3 and 4, conv1 has a ZeroPadding2D before it; conv2 ends in a ResidualTail.
     assert [layer.name for layer in found] == [

@@ -2,7 +2,7 @@
 
 from .identity import STARTS
 from .insert import insert
-from .places import PRESETS
+from .presets import PRESETS
 from .prune import prune_gates
 from .prune_report import GateFinding, PruneReport
 from .remove import remove

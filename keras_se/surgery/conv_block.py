@@ -6,7 +6,8 @@ from typing import Any
 import keras
 
 from ..graph import calls_of, makers, readers, sole_reader
-from .places import Place, is_activation
+from .places import Place
+from .presets import is_activation
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,8 @@ class _Rewrite:
     """One walk over a lowered model; each method returns the symbolic output."""
 
     def __init__(self, nodes: list[Node]):
-        self.copies = {}  # of layers, so that a shared layer stays shared
+        # So that a shared layer stays shared.
+        self.copies: dict[int, keras.Operation] = {}
         self.unique_name = unique_names({node.operation.name for node in nodes})
         self.named: set[int] = set()
 
