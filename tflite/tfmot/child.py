@@ -108,12 +108,20 @@ def quantized(model):
 
 
 def calibrate(model, images, raw_pixels):
-    """Set the ranges from pictures: TFMOT starts them at [-6, 6] and moves 0.1 % a step."""
-    average, norms = quant_ops.MovingAvgQuantize, {}
-    for layer in model.layers:
-        plain = getattr(layer, "layer", layer)
-        if isinstance(plain, tf_keras.layers.BatchNormalization):
-            norms[plain] = plain.get_weights()
+    """Set the ranges from pictures: TFMOT starts them at [-6, 6] and moves 0.1 % a step.
+
+    They are those of inference: a batch's own statistics give other ones, and files that
+    clip (88.3 % became 86.9 % on CIFAR-10).
+    """
+    average = quant_ops.MovingAvgQuantize
+    layers = (getattr(layer, "layer", layer) for layer in model.layers)
+    norms = [
+        layer
+        for layer in layers
+        if layer.trainable and isinstance(layer, tf_keras.layers.BatchNormalization)
+    ]
+    for layer in norms:  # not trainable: normalises by its moving statistics, even in training
+        layer.trainable = False
     try:
         quant_ops.MovingAvgQuantize = lambda *args, **options: average(
             *args, **{**options, "ema_decay": 0.0}
@@ -121,8 +129,8 @@ def calibrate(model, images, raw_pixels):
         model(images, training=True)
     finally:
         quant_ops.MovingAvgQuantize = average
-    for layer, weights in norms.items():
-        layer.set_weights(weights)
+        for layer in norms:
+            layer.trainable = True
     if raw_pixels:
         fix_input(model)
 
@@ -135,13 +143,46 @@ def fix_input(model):
 
 
 def widen(model):
-    """Give dead layers a range: with steps of 1e-9 no kernel runs, and the next bias overflows."""
+    """Give dead activations a range: with steps of 1e-9 no kernel runs.
+
+    Any range will do for zeros, so it is one in which the bias of each layer that reads them
+    fits into 32 bits: decay leaves such a layer with weights, and steps, next to nothing.
+    """
     for layer in model.layers:
-        ends = {w.name.split(":")[0]: w for w in layer.weights}
+        ends = by_name(layer)
         for name, low in ends.items():
             high = ends.get(f"{name.removesuffix('_min')}_max")
-            if name.endswith("_min") and "kernel" not in name and high is not None:
-                high.assign(tf.maximum(high, low + SMALLEST))
+            if name.endswith("_min") and "kernel" not in name and high - low < SMALLEST:
+                readers = [node.outbound_layer for node in layer.outbound_nodes]
+                high.assign(low + max([SMALLEST, *map(range_for_bias, readers)]))
+
+
+def range_for_bias(layer) -> float:
+    """The narrowest range of a layer's input in whose steps its bias fits into 32 bits."""
+    weights = by_name(layer)
+    kernel = weights.get("kernel", weights.get("depthwise_kernel"))
+    if kernel is None:
+        return 0.0
+    kernel = np.abs(kernel.numpy())
+    kept = kernel.ndim - (2 if "depthwise_kernel" in weights else 1)
+    largest = kernel.max(axis=tuple(range(kept))).ravel()  # of each channel, as its step
+    bias = weights["bias"].numpy() if "bias" in weights else np.zeros_like(largest)
+    for node in layer.outbound_nodes:
+        norm = {name: weight.numpy() for name, weight in by_name(node.outbound_layer).items()}
+        if "moving_variance" in norm:  # folded into the kernel
+            epsilon = node.outbound_layer.layer.epsilon
+            factor = norm.get("gamma", 1.0) / np.sqrt(norm["moving_variance"] + epsilon)
+            largest = largest * np.abs(factor)
+            bias = (bias - norm["moving_mean"]) * factor + norm.get("beta", 0.0)
+    steps = np.abs(bias[largest > 0]) / (largest[largest > 0] / 127)  # 127: of the kernel
+    return float(255 * steps.max(initial=0.0) / 2**30)
+
+
+def by_name(layer):
+    """The weights of a layer and of what it wraps, by the last part of their names."""
+    plain = getattr(layer, "layer", layer)
+    # A wrapped layer may have lost its kernel to the wrapper.
+    return {w.name.split("/")[-1].split(":")[0]: w for w in [*plain.weights, *layer.weights]}
 
 
 def tunable(layer, smallest=0):
@@ -183,11 +224,8 @@ def trained_weights(model, names):
     found = {}
     for layer in model.layers:
         plain = getattr(layer, "layer", layer)
-        # A wrapped layer may have lost its kernel to the wrapper.
-        weights = {w.name.split("/")[-1].split(":")[0]: w for w in [*plain.weights, *layer.weights]}
-        if plain.name in names:
-            for index, name in enumerate(names[plain.name]):
-                found[f"{plain.name}/{index}"] = weights[name].numpy()
+        for index, name in enumerate(names.get(plain.name, ())):
+            found[f"{plain.name}/{index}"] = by_name(layer)[name].numpy()
     return found
 
 
