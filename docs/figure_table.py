@@ -1,38 +1,8 @@
-"""The diagrams of the layer pages: nodes on a grid, and the wires between them.
-
-A node is "column row kind text|second line". Kinds: "tensor" (a feature map: name|shape),
-"op" (without weights), "learned" (with weights), "gate" (the gate function), "sign" (an
-operation of two tensors), "none" (where a wire leaves a wide box); ":290" after it is its width
-in user units. A wire is "a -- b" straight, "a -| b" across and then down, "a |- b"
-down and then across, "a || b" straight down to or from a wide box, with what flows there after a
-colon; [channel], [pixels], [rows] and [columns] draw the gates. " x " is drawn as a times sign.
-"""
+"""The diagrams of the layer pages, in the notation of `figure_notation`."""
 
 from itertools import pairwise
-from typing import NamedTuple
 
-
-class Node(NamedTuple):
-    column: float
-    row: float
-    kind: str
-    text: str
-    width: float = 140  # of a box
-
-
-class Figure(NamedTuple):
-    title: str
-    nodes: dict[str, Node]
-    edges: list[str]
-
-
-def _figure(title: str, nodes: dict[str, str], edges: str) -> Figure:
-    parsed = {}
-    for name, line in nodes.items():
-        column, row, kind, *text = line.split(maxsplit=3)
-        kind, _, width = kind.partition(":")
-        parsed[name] = Node(float(column), float(row), kind, *text or [""], float(width or 140))
-    return Figure(title, parsed, [edge.strip() for edge in edges.split(";") if edge.strip()])
+from figure_notation import figure
 
 
 def _channel_gate(title, layers, last):
@@ -53,7 +23,7 @@ def _channel_gate(title, layers, last):
     flow = "; ".join(
         f"{a} -- {b}: {width}" for (a, b), width in zip(pairwise(names), widths, strict=True)
     )
-    return _figure(
+    return figure(
         title, nodes, f"x -| mean; {flow}; x -- times; gate -- times: s [channel]; times -- y"
     )
 
@@ -66,7 +36,7 @@ FIGURES = {
     "effective-squeeze-excite": _channel_gate(
         "Effective Squeeze-and-Excitation", ["W|c → c"], "hard sigmoid"
     ),
-    "cbam": _figure(
+    "cbam": figure(
         "CBAM: a channel gate, then a spatial gate",
         {
             "x": "0 0 tensor x|h x w x c",
@@ -89,7 +59,7 @@ FIGURES = {
         "pool -- conv: h x w x 2; conv -- gate2: h x w x 1; gate2 -- times2: m' [pixels];"
         "times2 -- y",
     ),
-    "selective-kernel": _figure(
+    "selective-kernel": figure(
         "Selective Kernel convolution with two branches",
         {
             "x": "1 0 tensor x|h x w x c",
@@ -110,7 +80,7 @@ FIGURES = {
         "conv1 -- times1: u₁; conv2 -- times2: u₂; softmax -- times1: a₁; softmax -- times2: a₂;"
         "times1 |- sum; times2 |- sum; sum -- y",
     ),
-    "grouped-conv": _figure(
+    "grouped-conv": figure(
         "A convolution in groups of channels, three of them drawn",
         {
             "x": "1 0 tensor x|h x w x c",
@@ -123,7 +93,7 @@ FIGURES = {
         },
         "x -- split; split -| a; split -- b; split -| c; a |- join; b -- join; c |- join;join -- y",
     ),
-    "spatial-squeeze-excite": _figure(
+    "spatial-squeeze-excite": figure(
         "Spatial squeeze and excitation, sSE",
         {
             "x": "0.2 0 tensor x|h x w x c",
@@ -134,7 +104,7 @@ FIGURES = {
         },
         "x -| conv; conv -- gate: h x w x 1; x -- times; gate -- times: m [pixels]; times -- y",
     ),
-    "concurrent-squeeze-excite": _figure(
+    "concurrent-squeeze-excite": figure(
         "Concurrent spatial and channel squeeze and excitation, scSE",
         {
             "x": "1 0 tensor x|h x w x c",
@@ -145,7 +115,7 @@ FIGURES = {
         },
         "x -| se; x -| sse; se |- plus: [channel]; sse |- plus: [pixels]; plus -- y",
     ),
-    "gather-excite": _figure(
+    "gather-excite": figure(
         "Gather-Excite with parameters",
         {
             "x": "0.2 0 tensor x|h x w x c",
@@ -159,7 +129,7 @@ FIGURES = {
         "x -| gather; gather -- excite: h/e x w/e x c; excite -- gate; gate -- repeat;"
         "x -- times; repeat -- times: [pixels]; times -- y",
     ),
-    "global-context": _figure(
+    "global-context": figure(
         "Global Context",
         {
             "x": "0.2 0 tensor x|h x w x c",
@@ -174,7 +144,7 @@ FIGURES = {
         "x -| mask; mask -- softmax: h x w x 1; softmax -- pool: a; x |- pool;"
         "pool -- reduce: 1 x 1 x c; reduce -- expand; x -- plus; expand -- plus; plus -- y",
     ),
-    "coordinate-attention": _figure(
+    "coordinate-attention": figure(
         "Coordinate Attention",
         {
             "x": "0 0 tensor x|h x w x c",
@@ -193,7 +163,7 @@ FIGURES = {
         "reduce || columns; rows -- gate: h x 1 x c; columns -- gate2: 1 x w x c; x -- times;"
         "gate -- times: [rows]; times -- times2; gate2 -- times2: [columns]; times2 -- y",
     ),
-    "bam": _figure(
+    "bam": figure(
         "Bottleneck Attention Module",
         {
             "x": "0 0 tensor x|h x w x c",
@@ -212,7 +182,7 @@ FIGURES = {
         "dilated -- point; expand |- plus; point |- plus; plus -- gate: h x w x c; x -- times;"
         "gate -- times: [pixels]; times -- y",
     ),
-    "spatial-transformer": _figure(
+    "spatial-transformer": figure(
         "Spatial Transformer",
         {
             "x": "0.2 0 tensor x|h x w x c",
@@ -225,7 +195,7 @@ FIGURES = {
         "x -| net; net -- theta: n; theta -- grid: θ, 2 x 3; x -- sample; grid -- sample;"
         "sample -- y",
     ),
-    "residual-tail": _figure(
+    "residual-tail": figure(
         "ResidualTail",
         {
             "u": "0 0 tensor u|h x w x c",

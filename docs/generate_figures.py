@@ -9,7 +9,8 @@ from html import escape
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from figure_table import FIGURES, Figure, Node
+from figure_notation import Figure, Node, Wire
+from figure_table import FIGURES
 
 FOLDER = Path(__file__).with_name("figures")
 WIDTH, COLUMN, ROW, LEFT, TOP = 460, 154, 72, 76, 38  # user units; a phone shows 0.8 px of each
@@ -42,7 +43,7 @@ def draw(figure: Figure) -> str:
     """The whole SVG."""
     rows = max(node.row for node in figure.nodes.values())
     height = round(TOP + rows * ROW + 36)
-    parts = [_wire(figure.nodes, edge) for edge in figure.edges]
+    parts = [_wire(figure.nodes, wire) for wire in figure.wires]
     parts += [_DRAWERS[node.kind](node) for node in figure.nodes.values()]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="kse" viewBox="0 0 {WIDTH} {height}" '
@@ -110,25 +111,24 @@ def _half(node: Node) -> tuple[float, float]:
     return node.width / 2, HEIGHT / 2
 
 
-def _wire(nodes: dict[str, Node], edge: str) -> str:
-    """The routes of `figure_table`, with an arrowhead at their end."""
-    route, _, label = edge.partition(":")
-    first, way, last = route.split()
+def _wire(nodes: dict[str, Node], wire: Wire) -> str:
+    """The routes of `figure_notation`, with an arrowhead at their end."""
+    first, route, last, label = wire
     (x0, y0), (x1, y1) = _at(nodes[first]), _at(nodes[last])
     (w0, h0), (w1, h1) = _half(nodes[first]), _half(nodes[last])
-    if way == "||":
+    if route == "||":
         x0 = x1 = x1 if nodes[last].width < nodes[first].width else x0
     right, down = (1 if x1 > x0 else -1), (1 if y1 > y0 else -1)
-    starts_across = way == "-|" or (way == "--" and y0 == y1)
-    ends_across = way == "|-" or (way == "--" and y0 == y1)
+    starts_across = route == "-|" or (route == "--" and y0 == y1)
+    ends_across = route == "|-" or (route == "--" and y0 == y1)
     start = (x0 + right * w0, y0) if starts_across else (x0, y0 + down * h0)
     h1 += DEPTH * (nodes[last].kind == "tensor")  # a cuboid's lid
     end = (x1 - right * w1, y1) if ends_across else (x1, y1 - down * h1)
-    corner = {"-|": (x1, y0), "|-": (x0, y1)}.get(way)
+    corner = {"-|": (x1, y0), "|-": (x0, y1)}.get(route)
     points = [start, *([corner] if corner else []), end]
     path = " ".join(f"{x:g},{y:g}" for x, y in points)
     tip = _tip(end, (right, 0) if ends_across else (0, down))
-    return f'<polyline points="{path}" class="wire"/>{tip}' + _label(start, end, label.strip())
+    return f'<polyline points="{path}" class="wire"/>{tip}' + _label(start, end, label)
 
 
 def _tip(point, direction) -> str:

@@ -1,6 +1,8 @@
 """The graph of a functional model: its calls in order, who reads what, and where it narrows."""
 
+import itertools
 from collections import defaultdict
+from collections.abc import Callable
 
 import keras
 
@@ -64,6 +66,28 @@ def readers(model) -> dict[int, list]:
     return found
 
 
+def makers(model) -> dict:
+    """{id of a tensor: the node that makes it}."""
+    return {id(t): node for node in nodes_in_order(model) for t in node.output_tensors}
+
+
+def calls_of(model, operation) -> list:
+    """The nodes that call an operation, in order; those of other models are left out."""
+    return [node for node in nodes_in_order(model) if node.operation is operation]
+
+
+def sole_reader(node, reading: dict[int, list]):
+    """The one node that reads what `node` makes; None where it is not one alone.
+
+    Args:
+        node: a call with one output, or with several, which have no sole reader.
+        reading: from `readers`.
+    """
+    [tensor, *others] = node.output_tensors
+    following = reading[id(tensor)]
+    return following[0] if not others and len(following) == 1 else None
+
+
 def cuts(model) -> list:
     """The nodes, in order, from whose one output all that follows is computed."""
     nodes = nodes_in_order(model)
@@ -78,3 +102,24 @@ def cuts(model) -> list:
             found.append(node)
         reach = max(reach, last_reader[i])
     return found
+
+
+def unique_names(taken: set[str]) -> Callable[[str], str]:
+    """A function that gives every name once: "conv", "conv_1", "conv_2".
+
+    Args:
+        taken: names that it must not give, of a model's operations.
+
+    >>> unique = unique_names({"conv"})
+    >>> unique("conv"), unique("conv"), unique("gate")
+    ('conv_1', 'conv_2', 'gate')
+    """
+    taken = set(taken)
+
+    def unique(name: str) -> str:
+        numbered = (f"{name}_{i}" for i in itertools.count(1))
+        free = next(n for n in itertools.chain([name], numbered) if n not in taken)
+        taken.add(free)
+        return free
+
+    return unique

@@ -178,6 +178,8 @@ def test_what_sensitivity_refuses():
         explain.sensitivity(network(conv=None, attention=None), IMAGES, LABELS)
     with pytest.raises(ValueError, match=r"5 integers, one per image.*\(2,\)"):
         explain.sensitivity(network(), IMAGES, [1, 2])
+    with pytest.raises(ValueError, match=r"A classifier is needed.*\(None, 1\)"):
+        explain.sensitivity(network(classes=1), IMAGES, LABELS)
 
 
 def test_excitations_draw_each_stage_once_with_classes(tmp_path):
@@ -189,6 +191,7 @@ def test_excitations_draw_each_stage_once_with_classes(tmp_path):
     values = recorded["stage2_block1_tail/gate"].values
     assert set(lines) == {"cat", "dog", "ship", "all, mean"}
     np.testing.assert_allclose(lines["dog"], values[LABELS == 1].mean(axis=0), rtol=1e-5)
+    assert axes[0].title.get_fontsize() == 10 and figure.legends[0].prop.get_size() == 8
     figure.savefig(tmp_path / "f.png")
     with pytest.raises(ValueError, match="no channel gates"):
         figures.excitations({})

@@ -11,7 +11,7 @@ import pytest
 from keras_se import applications
 from keras_se.applications.registry import FAMILIES
 from keras_se.tflite import RECIPES, lower
-from keras_se.tflite.qat.layers import fake_quantize_kernel
+from keras_se.tflite.qat.rounding import fake_quantize_kernel
 from keras_se.tflite.scores import snr_db
 
 PATH = Path(__file__).parents[1] / "docs" / "generate_matrix.py"

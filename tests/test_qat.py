@@ -7,7 +7,8 @@ import pytest
 from keras_se.applications import ResNetCIFAR, SEResNetCIFAR
 from keras_se.layers import GATES
 from keras_se.tflite import calibrate_ranges, compare, convert, lower, quantize_aware, strip
-from keras_se.tflite.qat.layers import FakeQuant, fake_quantize_kernel
+from keras_se.tflite.qat.fake_quant import FakeQuant
+from keras_se.tflite.qat.rounding import fake_quantize_kernel
 from keras_se.tflite.scores import snr_db
 
 layers = keras.layers
@@ -101,6 +102,21 @@ def test_shared_range_is_the_union():
         layer(np.array([-1.0, 0.5], "float32"), source=0, training=True)
         layer(np.array([0.0, 4.0], "float32"), source=1, training=True)
     np.testing.assert_allclose(layer.bounds(), (-1, 4), rtol=1e-6)
+
+
+def test_layers_that_are_called_several_times_are_quantized():
+    keras.utils.set_random_seed(0)
+    conv = layers.Conv2D(3, 3, padding="same", activation="silu")
+    norm, relu = layers.BatchNormalization(), layers.ReLU()
+    inputs = keras.Input((8, 8, 3))
+    x = relu(norm(layers.Conv2D(3, 3, name="first")(norm(conv(conv(inputs))))))
+    x = relu(layers.Conv2D(4, 3, name="second")(x))
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    images = np.random.default_rng(0).normal(size=(8, 8, 8, 3)).astype("float32")
+    quantized = quantize_aware(model, calibration=images)
+    assert len([layer for layer in quantized.layers if layer.name == conv.name]) == 1
+    assert snr_db(model(images), quantized(images)) > 20
+    np.testing.assert_allclose(strip(quantized)(images), model(images), rtol=1e-4, atol=1e-5)
 
 
 def test_kernels_round_to_255_values_and_a_zero_channel_stays_zero():

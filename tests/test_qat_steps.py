@@ -16,9 +16,10 @@ from keras_se.applications import ResNetCIFAR
 from keras_se.layers import GATES, ResidualTail, SelectiveKernelConv2D, SqueezeExcite
 from keras_se.tflite import Runner, convert, flatfile, quantize_aware
 from keras_se.tflite.qat import integers
+from keras_se.tflite.qat.fake_quant import FakeQuant
 from keras_se.tflite.qat.graph import trace
 from keras_se.tflite.qat.kernel import Kernel
-from keras_se.tflite.qat.layers import FakeQuant, QuantizedConv2D
+from keras_se.tflite.qat.layers import QuantizedConv2D
 
 layers = keras.layers
 NO_INT8_FORM = {"gc"}  # a softmax over the pixels and a LayerNorm

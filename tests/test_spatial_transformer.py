@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_se.layers import SpatialTransformer
-from keras_se.layers.spatial_transformer import affine_grid, bilinear_sample
+from keras_se.layers.affine_sampling import affine_grid, bilinear_sample
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 6, 5, 3))
 # No sample lies on a pixel's centre, where the sampler has no derivative.

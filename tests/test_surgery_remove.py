@@ -9,7 +9,8 @@ import keras_se
 from keras_se.applications import SEResNetCIFAR
 from keras_se.explain import sensitivity
 from keras_se.layers import GATES
-from keras_se.surgery.gate_values import GATE_LAYERS, constant
+from keras_se.surgery.found_gates import GATE_LAYERS
+from keras_se.surgery.gate_values import constant
 
 random = np.random.default_rng(0)
 IMAGES = random.normal(size=(6, 16, 16, 3)).astype("float32")
@@ -230,3 +231,5 @@ def test_what_prune_refuses():
         keras_se.prune_gates(model, IMAGES, threshold=-1)
     with pytest.raises(ValueError, match="0 pictures"):
         keras_se.prune_gates(model, IMAGES[:0])
+    with pytest.raises(ValueError, match="batch_size=-1"):
+        keras_se.prune_gates(model, IMAGES, batch_size=-1)

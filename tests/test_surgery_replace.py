@@ -98,6 +98,8 @@ def test_half_precision_branches_are_alive_too(mixed_float16):
 def test_all_that_fit_and_options():
     model = ResNetCIFAR(8, classifier_activation=None)
     changed = keras_se.replace(model, kernel_sizes=(3, 5))
+    named = keras_se.replace(model, iter(["stem_conv"]))
+    assert isinstance(named.get_layer("stem_conv"), SelectiveKernelConv2D)
     found = [layer for layer in changed.layers if isinstance(layer, SelectiveKernelConv2D)]
     # Of stages 3 and 4, conv1 has a ZeroPadding2D before it; conv2 ends in a ResidualTail.
     assert [layer.name for layer in found] == [
@@ -139,6 +141,12 @@ def test_what_could_not_start_exactly_is_refused_with_the_reason(model, message)
         keras_se.replace(model(), "conv")
     with pytest.raises(ValueError, match=r"No convolution of"):
         keras_se.replace(model())
+
+
+def test_a_model_without_convolutions_has_none_to_replace():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="dense")
+    with pytest.raises(ValueError, match=r"No convolution of 'dense'.*it has no convolution"):
+        keras_se.replace(model)
 
 
 def test_options_of_the_old_layer_are_refused():

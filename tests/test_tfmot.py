@@ -23,7 +23,7 @@ from keras_se.tflite import (
 )
 from keras_se.tflite.qat.canonical import canonical
 from keras_se.tflite.qat.graph import trace
-from keras_se.tflite.tfmot import bridge
+from keras_se.tflite.tfmot import bridge, exchange
 
 layers = keras.layers
 needs_tfmot = pytest.mark.skipif(
@@ -202,14 +202,14 @@ def test_a_file_that_does_not_run_is_not_returned(tmp_path, monkeypatch):
     np.save(tmp_path / "images.npy", pictures(2)[0])
     (tmp_path / "result.json").write_text('{"history": {}}')
     (tmp_path / "model.tflite").write_bytes(convert(plain, "float32").model)
-    assert bridge._read_result(tmp_path, plain).tflite is not None
+    assert exchange.read_result(tmp_path, plain).tflite is not None
 
     def refuse(runner, image):
         raise RuntimeError("Node number 3 failed to invoke")
 
-    monkeypatch.setattr(bridge.Runner, "__call__", refuse)
+    monkeypatch.setattr(exchange.Runner, "__call__", refuse)
     with pytest.raises(RuntimeError, match="does not run: Node number 3"):
-        bridge._read_result(tmp_path, plain)
+        exchange.read_result(tmp_path, plain)
 
 
 @needs_tfmot

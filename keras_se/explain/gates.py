@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ..batches import batches
 from ..layers.mean_gate import MeanGate
 from ..walk import inner_layers, watching
 
@@ -93,15 +94,12 @@ def gates(model: keras.Model, images, batch_size: int = 32) -> dict[str, Channel
             "`images` must be an array (n, height, width, channels) with n >= 1. "
             f"Received: shape {images.shape}"
         )
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
-    batches = [
-        _record(model, images[start : start + batch_size])
-        for start in range(0, len(images), batch_size)
-    ]
+    recorded = [_record(model, batch) for batch in batches(images, batch_size)]
     return {
-        name: ChannelGates(name, _stage(name), np.concatenate([batch[name] for batch in batches]))
-        for name in batches[0]
+        name: ChannelGates(
+            name, stage_number(name), np.concatenate([part[name] for part in recorded])
+        )
+        for name in recorded[0]
     }
 
 
@@ -130,7 +128,7 @@ def _method(layer) -> str:
     return "excite_means" if isinstance(layer, MeanGate) else "excite"
 
 
-def _stage(path: str) -> int | None:
+def stage_number(path: str) -> int | None:
     """The stage that a path of `keras_se.applications` names; other models name none."""
     found = re.search(r"(?:^|/)stage(\d+)_", path)
     return int(found[1]) if found else None

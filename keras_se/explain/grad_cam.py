@@ -1,9 +1,13 @@
 """Where a class is seen: Grad-CAM, Selvaraju et al., https://arxiv.org/abs/1610.02391."""
 
+import itertools
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 from keras import ops
 
+from ..batches import batches
 from ..graph import cuts, graph_of
 
 SATURATING = (keras.activations.softmax, keras.activations.sigmoid)
@@ -29,15 +33,15 @@ def grad_cam(
         class_index: int, or integers (n,). None: each picture's most probable class.
         layer: name of the layer that makes the feature map; all that follows must be
             computed from it. None: the last feature map larger than one pixel.
-        batch_size: int, pictures at a time.
+        batch_size: int >= 1, pictures at a time.
 
     Returns:
         float32 array (n, height, width) of the pictures' size, each map from 0 to 1 (all 0
         where nothing speaks for the class).
 
     Raises:
-        ValueError: for another kind of model, a layer that has no such feature map, or class
-            indices that are out of range or not one per picture.
+        ValueError: for another kind of model, a layer that has no such feature map, class
+            indices that are out of range or not one per picture, or a batch size below 1.
 
     >>> images = keras.Input((8, 8, 3))
     >>> x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(images))
@@ -49,16 +53,16 @@ def grad_cam(
     graph = graph_of(model)
     classes = _check_model(model, graph, images)
     trunk, head = _split(graph, _feature_map(graph, layer))
+    indices: Iterable = itertools.repeat(None)
     if class_index is not None:
-        chosen = np.broadcast_to(_checked_classes(class_index, len(images), classes), len(images))
+        chosen = _checked_classes(class_index, len(images), classes)
+        indices = batches(np.broadcast_to(chosen, len(images)), batch_size)
     found = []
-    for start in range(0, len(images), batch_size):
-        maps = trunk(images[start : start + batch_size], training=False)
-        if class_index is None:
-            batch = ops.convert_to_numpy(ops.argmax(head(maps), axis=-1))
-        else:
-            batch = chosen[start : start + batch_size]
-        weights = ops.one_hot(np.asarray(batch, "int32"), classes)
+    for batch, index in zip(batches(images, batch_size), indices, strict=False):
+        maps = trunk(batch, training=False)
+        if index is None:
+            index = ops.convert_to_numpy(ops.argmax(head(maps), axis=-1))
+        weights = ops.one_hot(np.asarray(index, "int32"), classes)
         gradient = _gradient(lambda a, w=weights: ops.sum(head(a) * ops.cast(w, a.dtype)), maps)
         found.append(_maps(maps, gradient, images.shape[1:3]))
     return np.concatenate(found)

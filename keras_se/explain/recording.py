@@ -1,13 +1,13 @@
 """What layers inside a model see and return, batch by batch."""
 
-import contextlib
 from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import ops
 
-from ..walk import inner_layers
+from ..batches import batches
+from ..walk import inner_layers, watching
 
 
 def record_method(
@@ -20,35 +20,30 @@ def record_method(
         kind: class (or classes) of the layers.
         method: name of their method.
         images: array (n, h, w, c).
-        batch_size: int, pictures at a time.
+        batch_size: int >= 1, pictures at a time.
         reduce: what is kept of one result, a tensor (b, ...).
 
     Returns:
         {path of the layer: float32 array (n, ...)}, in the order of the calls. Later calls
         of a shared layer are left out.
+
+    Raises:
+        ValueError: for a batch size below 1.
     """
-    layers = {id(layer): (path, layer) for path, layer in inner_layers(model)}
-    chosen = [(path, layer) for path, layer in layers.values() if isinstance(layer, kind)]
     found: dict[str, list] = {}
-    with contextlib.ExitStack() as stack:
-        seen: set[str] = set()
-        for path, layer in chosen:
-            recorder = _recorder(getattr(layer, method), path, found, seen, reduce)
-            setattr(layer, method, recorder)
-            stack.callback(delattr, layer, method)
-        for start in range(0, len(images), batch_size):
-            seen.clear()
-            model(images[start : start + batch_size], training=False)
-    return {path: np.concatenate(parts) for path, parts in found.items()}
+    seen: set[str] = set()
 
-
-def _recorder(method, path, found, seen, reduce):
-    def recorded(*args, **kwargs):
-        result = method(*args, **kwargs)
+    def note(path, layer, inputs, result):
         if path not in seen:
             seen.add(path)
             array = ops.convert_to_numpy(ops.cast(reduce(result), "float32"))
             found.setdefault(path, []).append(array)
-        return result
 
-    return recorded
+    chosen = (
+        (path, layer, method) for path, layer in inner_layers(model) if isinstance(layer, kind)
+    )
+    with watching(chosen, note):
+        for batch in batches(images, batch_size):
+            seen.clear()
+            model(batch, training=False)
+    return {path: np.concatenate(parts) for path, parts in found.items()}

@@ -8,12 +8,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ..surgery.remove import find_gates
+from ..surgery.found_gates import find_gates
 from . import figures
 from .gates import gates
 from .grad_cam import grad_cam
 from .selective_kernels import SCALES, attention_by_scale, branch_weights
-from .sensitivity import Sensitivity, sensitivity
+from .sensitivity import Sensitivity, is_classifier, sensitivity
 from .spatial import spatial_maps
 
 FIGURES = ("excitations", "kernels", "spatial", "grad_cam", "sensitivity")  # NAME.png
@@ -27,7 +27,8 @@ class Explanation:
     Attributes:
         files: the figures' paths.
         images: number of pictures.
-        sensitivity: accuracy by stage; None without classes or gates.
+        sensitivity: accuracy by stage; None without classes or gates, or where the model is
+            no classifier.
     """
 
     files: tuple[str, ...]
@@ -94,7 +95,7 @@ def explain_folder(
     if len(model.output_shape) == 2:
         cam = {"Grad-CAM": grad_cam(model, images[some])}
         drawn["grad_cam"] = figures.overlays(pixels[some], cam, titles, "share of the highest")
-    if loaded.labels is not None and find_gates(model):
+    if loaded.labels is not None and is_classifier(model) and find_gates(model):
         result = sensitivity(model, images, loaded.labels)
         drawn["sensitivity"] = figures.sensitivity_bars(result)
     return Explanation(_save(drawn, Path(output)), len(images), result)

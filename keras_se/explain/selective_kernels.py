@@ -17,11 +17,14 @@ def branch_weights(model, images, batch_size: int = 32) -> dict[str, np.ndarray]
     Args:
         model: any built Keras model with one image input.
         images: array (n, height, width, channels), as `model.predict` takes them.
-        batch_size: int, pictures at a time.
+        batch_size: int >= 1, pictures at a time.
 
     Returns:
         {path of the layer: float32 array (n, branches, channels)}, in the order of the
         calls; empty for a model without selective kernels.
+
+    Raises:
+        ValueError: for a batch size below 1.
     """
     return record_method(
         model, SelectiveKernelConv2D, "select_branches", np.asarray(images), batch_size
@@ -64,14 +67,14 @@ def attention_by_scale(
         model: any built Keras model with one image input and selective kernels.
         images: array (n, height, width, channels) with objects in the centre.
         scales: floats >= 1, by which the centre is enlarged.
-        batch_size: int, pictures at a time.
+        batch_size: int >= 1, pictures at a time.
 
     Returns:
         {path of the layer: float32 array (scales, channels)}: mean over the pictures of the
         weight of the last branch (5x5 in the paper) minus that of the first (3x3).
 
     Raises:
-        ValueError: for a model without selective kernels, or a scale below 1.
+        ValueError: for a model without selective kernels, or a scale or batch size below 1.
     """
     found: dict[str, list] = {}
     for scale in scales:

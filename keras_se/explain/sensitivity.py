@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from keras import ops
 
-from ..surgery.gate_values import Constant
-from ..surgery.prune import unprunable
-from ..surgery.record import batches, record
-from ..surgery.remove import find_gates, take_out, unfoldable
-from .gates import _stage
+from ..batches import outputs
+from ..surgery.found_gates import FoundGate
+from ..surgery.gate_means import gate_means
+from ..surgery.remove import take_out
+from .gates import stage_number
 
 
 @dataclass(frozen=True)
@@ -77,50 +76,55 @@ def sensitivity(model: keras.Model, images, labels, batch_size: int = 32) -> Sen
         model: functional or Sequential classifier with gates of `keras_se.layers.GATES`.
         images: array (n, height, width, channels), as `model.predict` takes them.
         labels: integers (n,), the classes.
-        batch_size: int, pictures at a time.
+        batch_size: int >= 1, pictures at a time.
 
     Returns:
         A frozen `Sensitivity`; `print` shows it as a table.
 
     Raises:
-        ValueError: for a model without gates, or not one label for each picture.
+        ValueError: for a model that is no classifier or has no gates, not one label for each
+            picture, or a batch size below 1.
     """
+    if not is_classifier(model):
+        raise ValueError(
+            f"A classifier is needed: one output (n, classes) with at least two classes. Received: "
+            f"{model.name!r} with outputs {[tuple(t.shape) for t in model.outputs]}"
+        )
     labels = np.asarray(labels)
     if labels.shape != (len(images),) or not len(labels):
         raise ValueError(
             f"`labels` must be {len(images)} integers, one per image. "
             f"Received: labels of shape {labels.shape}"
         )
-    gates = find_gates(model)
-    if not gates:
-        raise ValueError(f"Model '{model.name}' has no gates of keras_se.layers.GATES")
-    measured = record(model, [f for f in gates if not unprunable(f)], images, batch_size)
-    means = {f: Constant(s.mean, np.zeros_like(s.mean)) for f, s in measured.items()}
-    means = {found: mean for found, mean in means.items() if not unfoldable(found, mean)}
-    left_out = tuple(found.path for found in gates if found not in means)
-    stages: dict[str, list] = {}
-    for found in means:
-        stages.setdefault(stage_of(found), []).append(found)
+    means = gate_means(model, images, batch_size)
+    left_out = tuple(found.path for found, mean in means.items() if mean.constant is None)
+    stages: dict[str, dict] = {}
+    for found, mean in means.items():
+        if mean.constant is not None:
+            stages.setdefault(stage_of(found), {})[found] = mean.constant
     whole = _accuracy(model, images, labels, batch_size)
     rows = []
-    for stage, members in stages.items():
-        constants = {found: means[found] for found in members}
+    for stage, constants in stages.items():
         accuracy = _accuracy(take_out(model, constants)[0], images, labels, batch_size)
-        count = sum(math.prod(w.shape) for f in members for w in f.gate.trainable_weights)
-        rows.append(StageSensitivity(stage, len(members), count, accuracy, whole - accuracy))
+        count = sum(math.prod(w.shape) for f in constants for w in f.gate.trainable_weights)
+        rows.append(StageSensitivity(stage, len(constants), count, accuracy, whole - accuracy))
     return Sensitivity(whole, len(labels), tuple(rows), left_out)
 
 
-def stage_of(found) -> str:
+def is_classifier(model: keras.Model) -> bool:
+    """Whether the highest of a model's outputs is a class: one output (n, classes)."""
+    shapes = [tuple(tensor.shape) for tensor in model.outputs]
+    return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][1] != 1
+
+
+def stage_of(found: FoundGate) -> str:
     """Which stage a gate belongs to: by its name, else by the size of its feature map."""
-    stage = _stage(found.path)
+    stage = stage_number(found.path)
     if stage is not None:
         return f"stage {stage}"
-    return "x".join(str(size) for size in found.nodes[0].input_tensors[0].shape[1:3])
+    return "x".join(map(str, found.size))
 
 
 def _accuracy(model, images, labels, batch_size) -> float:
-    outputs = [
-        ops.convert_to_numpy(model(batch, training=False)) for batch in batches(images, batch_size)
-    ]
-    return float(np.mean(np.concatenate(outputs).argmax(axis=-1) == labels))
+    [scores] = outputs(model, images, batch_size)
+    return float(np.mean(scores.argmax(axis=-1) == labels))

@@ -12,11 +12,14 @@ def spatial_maps(model, images, batch_size: int = 32) -> dict[str, np.ndarray]:
     Args:
         model: any built Keras model with one image input.
         images: array (n, height, width, channels), as `model.predict` takes them.
-        batch_size: int, pictures at a time.
+        batch_size: int >= 1, pictures at a time.
 
     Returns:
         {path of the layer: float32 array (n, h, w)} in the order of the calls, at the size
         of the layer's feature map; empty for a model without spatial gates.
+
+    Raises:
+        ValueError: for a batch size below 1.
     """
     return record_method(
         model,

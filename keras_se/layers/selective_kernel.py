@@ -1,15 +1,13 @@
 """Selective Kernel convolution: Li, Wang, Hu, Yang, https://arxiv.org/abs/1903.06586."""
 
-from typing import NamedTuple
-
 import keras
 from keras import ops
 
+from ._branch_geometry import Geometry, branch_geometry, check_kernel_sizes, check_strides
 from ._common import (
     check_channels_last,
     check_count,
     check_feature_map,
-    check_sizes,
     fresh,
     mean,
     reduced_width,
@@ -17,17 +15,6 @@ from ._common import (
 from ._selective_kernel_lowering import lower_selective_kernel
 from .batch_norm import BatchNorm
 from .grouped_conv import GroupedConv2D
-
-
-class Geometry(NamedTuple):
-    """The geometry of one branch."""
-
-    kernel_size: int
-    dilation: int
-    strides: int = 1
-    pad: int = 0  # explicit zeros on every side; 0 means "same" padding
-    skip_before: bool = False  # every second pixel, before the convolution
-    skip_after: bool = False
 
 
 @keras.saving.register_keras_serializable("keras_se")
@@ -69,8 +56,9 @@ class SelectiveKernelConv2D(keras.layers.Layer):
     Raises:
         ValueError: for fewer than two branches, filters or input channels that `groups`
             (and, with `split_input`, `branches`) do not divide, ratio < 1 or > filters,
-            strides other than 1 and 2, an even kernel size, an input of another rank or
-            with unknown channels, or a channels-first data format.
+            strides other than 1 and 2, strides=2 with a dilation, an even kernel size or not
+            one per branch, an input of another rank or with unknown channels, or a
+            channels-first data format.
 
     >>> layer = SelectiveKernelConv2D(32, groups=8, strides=2)
     >>> tuple(layer(keras.ops.ones((1, 7, 7, 16))).shape)
@@ -105,28 +93,14 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         self.ratio = check_count("ratio", ratio)
         self.min_width = check_count("min_width", min_width)
         self.divisor = check_count("divisor", divisor)
-        if strides not in (1, 2):
-            raise ValueError(f"`strides` must be 1 or 2. Received: strides={strides!r}")
         if filters % groups:
             raise ValueError(
                 f"`filters` must be divisible by `groups`. "
                 f"Received: filters={filters}, groups={groups}"
             )
-        self.strides = strides
         self.dilation = check_count("dilation", dilation)
-        if strides > 1 and dilation > 1:
-            raise ValueError(
-                f"A convolution strides or dilates, not both. "
-                f"Received: strides={strides}, dilation={dilation}"
-            )
-        if kernel_sizes is not None:
-            kernel_sizes = check_sizes("kernel_sizes", kernel_sizes)
-        if kernel_sizes and len(kernel_sizes) != branches:
-            raise ValueError(
-                f"`kernel_sizes` needs one size per branch. "
-                f"Received: kernel_sizes={kernel_sizes}, branches={branches}"
-            )
-        self.kernel_sizes = kernel_sizes
+        self.strides = check_strides(strides, dilation)
+        self.kernel_sizes = check_kernel_sizes(kernel_sizes, branches)
         self.split_input = split_input
         self.activation = keras.activations.get(activation)
         self.epsilon = epsilon
@@ -157,17 +131,11 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         self.reduce_norm.build((None, width))
         self.select.build((None, width))
 
-    def geometry(self, index) -> "Geometry":
-        """How branch `index` keeps PyTorch's padding at stride 2; each form is exact."""
-        size = self.kernel_sizes[index] if self.kernel_sizes else 3
-        dilation = self.dilation * (1 if self.kernel_sizes else index + 1)
-        if self.strides == 1:
-            return Geometry(size, dilation)
-        if dilation == 1:
-            return Geometry(size, dilation, strides=2, pad=size // 2)
-        if dilation % 2 == 0:  # every tap falls on an even pixel
-            return Geometry(size, dilation // 2, skip_before=True)
-        return Geometry(size, dilation, skip_after=True)
+    def geometry(self, index: int) -> Geometry:
+        """How branch `index` pads, strides and dilates."""
+        if self.kernel_sizes is None:
+            return branch_geometry(3, self.dilation * (index + 1), self.strides)
+        return branch_geometry(self.kernel_sizes[index], self.dilation, self.strides)
 
     def _conv(self, index):
         shape = self.geometry(index)

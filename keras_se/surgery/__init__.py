@@ -2,8 +2,9 @@
 
 from .identity import STARTS
 from .insert import insert
-from .places import PRESETS
-from .prune import GateFinding, PruneReport, prune_gates
+from .presets import PRESETS
+from .prune import prune_gates
+from .prune_report import GateFinding, PruneReport
 from .remove import remove
 from .replace import replace
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from ..graph import nodes_in_order, readers
+from ..graph import calls_of, makers, readers, sole_reader
 from .gate_values import Constant
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
@@ -72,15 +72,14 @@ def scale_norm(constant: Constant) -> Callable[[Weights], Weights]:
 
 def _before(model, node, constant) -> Fold | None:
     """Through layers that a scaling passes, to the BatchNorm or convolution before the gate."""
-    reading = readers(model)
-    makers = {id(t): n for n in nodes_in_order(model) for t in n.output_tensors}
+    reading, maker_of = readers(model), makers(model)
     movable = not np.any(constant.shift) and np.all(constant.scale >= 0)
     while True:
         if len(node.input_tensors) != 1 or len(reading[id(node.input_tensors[0])]) != 1:
             return None
-        node = makers[id(node.input_tensors[0])]
+        node = maker_of[id(node.input_tensors[0])]
         layer = node.operation
-        if _is_called_once(model, layer):
+        if len(calls_of(model, layer)) == 1:
             fold = _into(layer, constant)
             if fold is not None:
                 return fold
@@ -114,13 +113,13 @@ def _behind(model, node, constant) -> Fold | None:
     """Into the input channels of the one convolution that reads the gate's output."""
     if np.any(constant.shift):
         return None  # at the border "same" padding would see zeros instead
-    following = readers(model)[id(node.output_tensors[0])]
-    if len(following) != 1 or following[0] is None:
+    following = sole_reader(node, readers(model))
+    if following is None:
         return None
-    layer = following[0].operation
+    layer = following.operation
     if not isinstance(layer, keras.layers.Conv2D) or layer.groups != 1:
         return None
-    if layer.data_format != "channels_last" or not _is_called_once(model, layer):
+    if layer.data_format != "channels_last" or len(calls_of(model, layer)) != 1:
         return None
 
     def change(weights):
@@ -128,10 +127,6 @@ def _behind(model, node, constant) -> Fold | None:
         return [kernel * constant.scale[:, None], *bias]
 
     return Fold(f"convolution '{layer.name}' behind it", layer, change)
-
-
-def _is_called_once(model, layer) -> bool:
-    return sum(node.operation is layer for node in nodes_in_order(model)) == 1
 
 
 def _is_homogeneous(layer) -> bool:

@@ -11,10 +11,7 @@ import numpy as np
 from keras import ops
 
 from .. import layers as kinds
-from ..layers import GATES
 from ..layers.gate_functions import GATE_FUNCTIONS
-
-GATE_LAYERS = tuple(GATES.values())
 
 
 @dataclass(frozen=True, eq=False)

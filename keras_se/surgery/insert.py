@@ -1,11 +1,10 @@
 """Attention put into a functional Keras model."""
 
 import inspect
-from collections.abc import Iterator
 
 import keras
 
-from ..graph import walk
+from ..graph import unique_names, walk
 from ..layers import GATES, ResidualTail
 from ..layers._common import check_choice, check_count
 from .identity import identity_start
@@ -74,13 +73,13 @@ def insert(
     options = dict(begin.options) if begin else {}
     options |= _checked_options(gate, ratio, gate_function, gate_options)
     places = find_places(model, after)
-    names = _unique_names(model)
+    unique_name = unique_names({node.operation.name for _, _, node in walk(model)})
     gates, layers, following = {}, {}, {}
     for place in places:
         layer = place.operation
         in_tail = after == "residual" and isinstance(layer, ResidualTail)
         if id(layer) not in gates:
-            name = "gate" if in_tail else names(f"{layer.name}_{gate}")
+            name = "gate" if in_tail else unique_name(f"{layer.name}_{gate}")
             gates[id(layer)] = _make(gate, options, _channels(place), layer, name)
             if in_tail:
                 layers[id(layer)] = _tail_with(place, gates[id(layer)])
@@ -148,15 +147,3 @@ def _tail_with(place, gate):
             f"Layer '{place.path}' has a gate already, of type {type(tail.gate).__name__}"
         )
     return copy_layer(tail, place.path, gate=keras.saving.serialize_keras_object(gate))
-
-
-def _unique_names(model):
-    taken = {node.operation.name for _, _, node in walk(model)}
-
-    def unique(name: str) -> str:
-        numbered: Iterator[str] = (f"{name}_{i}" for i in range(1, len(taken) + 2))
-        free = name if name not in taken else next(n for n in numbered if n not in taken)
-        taken.add(free)
-        return free
-
-    return unique

@@ -1,4 +1,4 @@
-"""Where attention goes: layers by name, by rule, or by what they are in the network."""
+"""Where attention goes: layers by name, by a function of them, or by a preset."""
 
 import difflib
 import re
@@ -9,13 +9,10 @@ from typing import Any
 
 import keras
 
-from ..applications.features import ends_by_level
-from ..graph import graph_of, is_model, nodes_in_order, readers, walk
-from .residual_blocks import residual_branches
+from ..graph import graph_of, is_model, nodes_in_order, walk
+from .presets import PRESETS
 
 Where = str | re.Pattern | Iterable[str] | Callable[[keras.Layer], bool]
-
-NORMS = (keras.layers.BatchNormalization, keras.layers.LayerNormalization)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +50,8 @@ def find_places(model: keras.Model, where: Where, argument: str = "after") -> li
         TypeError: for something else than these.
     """
     graph_of(model)
+    if isinstance(where, Iterable) and not isinstance(where, str):
+        where = tuple(where)  # an iterator can be read once
     if isinstance(where, str) and where in PRESETS:
         found = list(_by_preset(model, where))
         reason = f"{argument}={where!r} fits no layer of '{model.name}': {PRESETS[where].__doc__}"
@@ -115,61 +114,3 @@ def _by_preset(model, name):
             if is_model(inner) and id(inner) not in seen:
                 seen.add(id(inner))
                 waiting.append((f"{prefix}{inner.name}/", inner))
-
-
-def depthwise(model) -> list:
-    """after each depthwise convolution with its normalisation and activation."""
-    reading = readers(model)
-    found = []
-    for node in nodes_in_order(model):
-        if is_depthwise(node.operation):
-            node = follow(node, reading, NORMS)
-            found.append(follow(node, reading, is_activation))
-    return found
-
-
-def stage(model) -> list:
-    """the last feature map of each resolution, from which all that follows is computed."""
-    learned = set()  # tensors that a trainable layer has had a part in: no normalised pixels
-    for node in nodes_in_order(model):
-        weights = getattr(node.operation, "trainable_variables", ())
-        if weights or any(id(t) in learned for t in node.input_tensors):
-            learned |= {id(t) for t in node.output_tensors}
-    return [
-        node
-        for _, node in sorted(ends_by_level(model).items())
-        if id(node.output_tensors[0]) in learned and not is_model(node.operation)
-    ]
-
-
-def residual(model) -> list:
-    """the residual branch before each addition of a residual block."""
-    return residual_branches(model)
-
-
-PRESETS: dict[str, Callable] = {"depthwise": depthwise, "residual": residual, "stage": stage}
-
-
-def follow(node, reading, kinds):
-    """The call behind `node` if it is of these kinds and the only one to read it."""
-    [tensor, *others] = node.output_tensors
-    following = reading[id(tensor)]
-    if others or len(following) != 1 or following[0] is None:
-        return node
-    operation = following[0].operation
-    fits = kinds(operation) if not isinstance(kinds, tuple) else isinstance(operation, kinds)
-    return following[0] if fits else node
-
-
-def is_depthwise(operation) -> bool:
-    """Whether each channel is convolved by itself."""
-    if isinstance(operation, keras.layers.DepthwiseConv2D):
-        return True
-    return isinstance(operation, keras.layers.Conv2D) and 1 < operation.groups == operation.filters
-
-
-def is_activation(operation) -> bool:
-    """Whether this is an activation: a layer of its own, or a function of keras.ops."""
-    kinds = keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU
-    functions = ("Relu", "Relu6", "Silu", "HardSilu", "Gelu", "HardSwish", "LeakyRelu", "Elu")
-    return isinstance(operation, kinds) or type(operation).__name__ in functions

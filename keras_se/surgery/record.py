@@ -1,14 +1,15 @@
 """The values of gates on pictures, added up batch by batch."""
 
-import contextlib
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
+from ..batches import batches
+from ..walk import watching
+from .found_gates import FoundGate
 from .gate_values import values
-from .remove import FoundGate
 
 
 class Statistics:
@@ -51,42 +52,21 @@ def record(
         model: any built model.
         gates: gates of it that multiply (see `gate_values.values`).
         images: array (n, h, w, c), or what the model takes: a list or dict of arrays.
-        batch_size: int, pictures at a time.
+        batch_size: int >= 1, pictures at a time.
+
+    Raises:
+        ValueError: for a batch size below 1.
     """
     statistics = {found: Statistics(found.channels) for found in gates}
-    with _recording(statistics):
+    by_host = {id(found.host): found for found in gates}
+
+    def note(path, host, inputs, outputs):
+        found = by_host[id(host)]
+        if found.tail is not None:
+            inputs = found.tail.gate_input(inputs[0], training=False)
+        statistics[found].add(values(found.gate, inputs))
+
+    with watching(((found.path, found.host, "call") for found in gates), note):
         for batch in batches(images, batch_size):
             model(batch, training=False)
     return statistics
-
-
-def batches(images, size: int):
-    """Slices of an array, or of every array in a structure."""
-    arrays = keras.tree.map_structure(np.asarray, images)
-    count = len(keras.tree.flatten(arrays)[0])
-    for start in range(0, count, size):
-        yield keras.tree.map_structure(lambda a, s=start: a[s : s + size], arrays)
-
-
-@contextlib.contextmanager
-def _recording(statistics):
-    """Let the gates, or the tails around them, note their values until the context ends."""
-    hosts = {id(found.host): (found.host, found) for found in statistics}
-    for host, found in hosts.values():
-        host.call = _recorder(host.call, found, statistics[found])
-    try:
-        yield
-    finally:
-        for host, _ in hosts.values():
-            del host.call
-
-
-def _recorder(call, found, statistics):
-    def recorded(inputs, *args, **kwargs):
-        x = inputs
-        if found.tail is not None:
-            x = found.tail.gate_input(inputs[0], training=False)
-        statistics.add(values(found.gate, x))
-        return call(inputs, *args, **kwargs)
-
-    return recorded

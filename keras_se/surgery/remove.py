@@ -1,74 +1,16 @@
 """Constant gates taken out of a model, and folded into its weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from ..graph import is_model, nodes_in_order
-from ..layers import ResidualTail
 from .fold import Fold, find_fold, rescaling, scale_norm
-from .gate_values import GATE_LAYERS, Constant, constant
+from .found_gates import FoundGate, find_gates
+from .gate_values import Constant, constant
 from .places import Where, find_places
 from .rebuild import Changes, copy_layer, copy_state, rebuild
-
-
-@dataclass(frozen=True, eq=False)
-class FoundGate:
-    """A gate in a model.
-
-    Attributes:
-        path: names of the models on the way and of the layer; "tail/gate" in a tail.
-        model: the model that calls it.
-        nodes: its calls, or those of the `ResidualTail` around it.
-        gate: the gate layer.
-        tail: the `ResidualTail` around it, or None.
-    """
-
-    path: str
-    model: keras.Model
-    nodes: tuple
-    gate: keras.Layer
-    tail: ResidualTail | None
-
-    @property
-    def host(self) -> keras.Layer:
-        """The layer that the model calls."""
-        return self.tail or self.gate
-
-    @property
-    def channels(self) -> int:
-        return self.nodes[0].input_tensors[0].shape[-1]
-
-    @property
-    def size(self) -> tuple[int | None, int | None]:
-        """Height and width of the input, None where they are unknown."""
-        return tuple(self.nodes[0].input_tensors[0].shape[1:3])
-
-
-def find_gates(model: keras.Model) -> list[FoundGate]:
-    """The layers of `GATES` in a model and the models inside it, with their calls."""
-    return list(_find_gates(model, "", set()))
-
-
-def _find_gates(model, prefix, seen):
-    nodes = nodes_in_order(model)
-    for node in nodes:
-        layer = node.operation
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
-        path = f"{prefix}{layer.name}"
-        calls = tuple(n for n in nodes if n.operation is layer)
-        if isinstance(layer, GATE_LAYERS):
-            yield FoundGate(path, model, calls, layer, None)
-        elif isinstance(layer, ResidualTail) and isinstance(layer.gate, GATE_LAYERS):
-            gate: keras.Layer = layer.gate
-            yield FoundGate(f"{path}/{gate.name}", model, calls, gate, layer)
-        elif is_model(layer):
-            yield from _find_gates(layer, f"{path}/", seen)
 
 
 def remove(model: keras.Model, layers: Where | None = None) -> keras.Model:

@@ -2,7 +2,7 @@
 
 import keras
 
-from ..graph import nodes_in_order, readers
+from ..graph import makers, nodes_in_order, readers
 from ..layers import ResidualTail
 
 DROPOUTS = (keras.layers.Dropout, keras.layers.SpatialDropout2D)
@@ -25,21 +25,20 @@ def residual_branches(model) -> list:
     projection). What lies on its way is read by nothing else, and by nothing outside.
     """
     nodes = nodes_in_order(model)
-    makers = {id(t): node for node in nodes for t in node.output_tensors}
-    reading = readers(model)
+    maker_of, reading = makers(model), readers(model)
     ancestors: dict[int, frozenset] = {}
     for node in nodes:
-        before = [makers[id(t)] for t in node.input_tensors]
+        before = [maker_of[id(t)] for t in node.input_tensors]
         ancestors[id(node)] = frozenset().union(*(ancestors[id(n)] for n in before), [node])
     found = []
     for node in nodes:
         if isinstance(node.operation, ResidualTail):
             found.append(node)
         elif _adds_two_maps(node):
-            branches = [makers[id(t)] for t in node.input_tensors]
+            branches = [maker_of[id(t)] for t in node.input_tensors]
             end = _residual(node, branches, ancestors, reading)
             if end is not None:
-                found.append(_before_dropout(end, makers))
+                found.append(_before_dropout(end, maker_of))
     return found
 
 
@@ -66,8 +65,8 @@ def _residual(addition, branches, ancestors, reading):
     return branches[index]
 
 
-def _before_dropout(node, makers):
+def _before_dropout(node, maker_of):
     """A gate belongs before dropout: it shall not see that a whole residual is missing."""
     while isinstance(node.operation, DROPOUTS):
-        node = makers[id(node.input_tensors[0])]
+        node = maker_of[id(node.input_tensors[0])]
     return node

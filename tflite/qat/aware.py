@@ -3,7 +3,8 @@
 import keras
 
 from ..preprocess import Preprocess
-from ..tfmot.bridge import Tuned, Tuning, tune
+from ..tfmot.bridge import tune
+from ..tfmot.tuning import Tuned, Tuning
 from .quantize import quantize_native
 
 ENGINES = ("keras", "tfmot")

@@ -5,16 +5,11 @@ from collections import Counter
 import keras
 import numpy as np
 
+from .fake_quant import FakeQuant
 from .graph import Node, copy_of, rebuild, trace
 from .integers import output_step
 from .kernel import Kernel
-from .layers import (
-    DeployedConv2D,
-    FakeQuant,
-    QuantizedConv2D,
-    QuantizedDense,
-    QuantizedDepthwiseConv2D,
-)
+from .layers import DeployedConv2D, QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
 from .quantize import check_quantized
 
 _ZERO = 1e-6

@@ -6,123 +6,20 @@ the other side, and within some ten layers that grows to the size of the roundin
 networks ended 24 to 30 dB from their file. So the sums are made of integers here too.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import keras
 from keras import ops
 
+from .fake_quant import FakeQuant
 from .kernel import Kernel, as_double
-from .layers import FakeQuant, QuantizedDense, QuantizedDepthwiseConv2D, sums_of
+from .layers import QuantizedDense, QuantizedDepthwiseConv2D, sums_of
 from .placement import SAME_SCALE, SAME_SCALE_MANY, activation_name
+from .tensors import Linear, Stored, Sums, Terms, Unrounded, summed, value
 
 _CONVOLUTIONS = (keras.layers.Conv2D, QuantizedDepthwiseConv2D, QuantizedDense)
 _SIGNS = {keras.layers.Add: 1.0, keras.layers.Subtract: -1.0}
 _QMIN, _QMAX = -128, 127
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A tensor as the file stores it.
-
-    Attributes:
-        whole: (b, ...), stored values less the zero point, float32.
-        step: scalar, what one of them means, float32; `whole * step` is the value.
-        zero: scalar, the zero point, float32.
-    """
-
-    whole: Any
-    step: Any
-    zero: Any
-
-    @property
-    def value(self):
-        return self.whole * self.step
-
-
-@dataclass(frozen=True)
-class Sums:
-    """What an operator sums up, before it is rounded to int8.
-
-    Attributes:
-        whole: (b, ..., c), float32.
-        steps: the two factors of what one of them means, float32: scalar, and scalar or (c,).
-        low, high: where an activation clips the values; None where none does.
-    """
-
-    whole: Any
-    steps: tuple[Any, Any]
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def value(self):
-        return _clipped(self.whole * (self.steps[0] * self.steps[1]), self)
-
-    def rounded(self, step):
-        """In whole steps of the result: the one float32 product that XNNPACK makes."""
-        return ops.round(self.whole * (self.steps[0] * self.steps[1] / step))
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Two tensors that are added or subtracted.
-
-    Attributes:
-        first, second: the tensors.
-        sign: of the second, 1 or -1.
-        low, high: where an activation clips the values; None where none does.
-    """
-
-    first: Stored
-    second: Stored
-    sign: float
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def value(self):
-        return _clipped(self.first.value + self.sign * self.second.value, self)
-
-    def rounded(self, step):
-        """In whole steps of the result: XNNPACK multiplies by integers of 21 bits, and shifts.
-
-        `xnn_init_qs8_add_minmax_scalar_params`, src/microparams-init.c of google/XNNPACK.
-        """
-        scales = [as_double(term.step / step) for term in (self.first, self.second)]
-        unit = 2.0 ** (20 - ops.floor(ops.log2(ops.maximum(*scales))))
-        first, second = (ops.round(scale * unit) for scale in scales)
-        total = as_double(self.first.whole) * first
-        total = total + as_double(self.second.whole) * (self.sign * second)
-        return ops.cast(ops.floor(total / unit + 0.5), "float32")
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A convolution of stored values whose BatchNorm, if there is one, is still to come.
-
-    Attributes:
-        whole: (b, ..., c), the integer sums without bias, float32.
-        step: of the input.
-        kernel: of the convolution.
-    """
-
-    whole: Any
-    step: Any
-    kernel: Kernel
-
-    @property
-    def value(self):
-        return self.sums.value
-
-    @property
-    def sums(self) -> Sums:
-        """With the bias."""
-        kernel = self.kernel
-        whole, bias = self.whole * kernel.signs, kernel.whole_bias(self.step)
-        if bias is not None:
-            whole = whole + ops.cast(bias, "float32")
-        return Sums(whole, (self.step, kernel.step))
 
 
 def run(operation, *args, **kwargs):
@@ -138,16 +35,16 @@ def run(operation, *args, **kwargs):
     """
     x = args[0]
     if isinstance(operation, FakeQuant):
-        if isinstance(x, (Linear, Sums, Terms)):
-            return _rounded(operation, _sums(x))
+        if isinstance(x, Unrounded):
+            return _rounded(operation, summed(x))
         return _stored(operation, operation(value(x), **kwargs))
     if isinstance(operation, _CONVOLUTIONS) and isinstance(x, Stored):
         kernel = Kernel.of(operation)
         return Linear(sums_of(operation, x.whole, kernel.whole), x.step, kernel)
     if isinstance(operation, keras.layers.BatchNormalization) and isinstance(x, Linear):
         return replace(x, kernel=x.kernel.folded(operation))
-    if activation_name(operation) == "relu" and isinstance(x, (Linear, Sums, Terms)):
-        return replace(_sums(x), low=0.0, high=getattr(operation, "max_value", None))
+    if activation_name(operation) == "relu" and isinstance(x, Unrounded):
+        return replace(summed(x), low=0.0, high=getattr(operation, "max_value", None))
     if isinstance(operation, keras.layers.Multiply) and all(isinstance(v, Stored) for v in x):
         a, b = x
         return Sums(a.whole * b.whole, (a.step, b.step))
@@ -187,16 +84,3 @@ def _stored(layer: FakeQuant, rounded) -> Stored:
 def _nearest(stored):
     """Of the mean of stored values (average pooling), halves away from zero as the kernel does."""
     return ops.sign(stored) * ops.floor(ops.abs(stored) + 0.5)
-
-
-def value(x):
-    """The tensor in float behind what `run` returns."""
-    return x.value if isinstance(x, (Stored, Sums, Terms, Linear)) else x
-
-
-def _clipped(x, limits: Sums | Terms):
-    return x if limits.low is None else ops.clip(x, limits.low, limits.high or float("inf"))
-
-
-def _sums(x: Linear | Sums | Terms) -> Sums | Terms:
-    return x.sums if isinstance(x, Linear) else x

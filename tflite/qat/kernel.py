@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from .layers import SMALLEST_CHANNEL, kernel_bounds
+from .rounding import SMALLEST_CHANNEL, kernel_bounds
 
 
 @dataclass(frozen=True)

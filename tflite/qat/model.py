@@ -3,7 +3,7 @@
 import keras
 
 from . import integers
-from .layers import FakeQuant
+from .fake_quant import FakeQuant
 
 
 @keras.saving.register_keras_serializable("keras_se")

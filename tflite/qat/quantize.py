@@ -1,21 +1,20 @@
 """Quantization-aware training: a model that computes as its int8 file will, and trains."""
 
+from collections.abc import Callable
+
 import keras
 
+from ...graph import unique_names
 from ..images import load_images
 from ..lower import lower
 from ..preprocess import Preprocess
 from ..source import image_shape
 from .canonical import canonical
+from .fake_quant import FakeQuant
 from .graph import Node, copy_of, rebuild, trace
-from .layers import (
-    FakeQuant,
-    QuantizedConv2D,
-    QuantizedDense,
-    QuantizedDepthwiseConv2D,
-)
+from .layers import QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
 from .model import QuantizedModel
-from .placement import check_supported, clipped_at, place_ranges
+from .placement import Range, check_supported, clipped_at, place_ranges
 
 _QUANTIZED = {
     keras.layers.Conv2D: QuantizedConv2D,
@@ -133,8 +132,9 @@ def _with_fake_quant(plain: keras.Model, raw_pixels: bool) -> keras.Model:
     nodes = trace(plain)
     check_supported(nodes)
     after: dict[Node, tuple[FakeQuant, int]] = {}
+    unique_name = unique_names({layer.name for layer in plain.layers})
     for group in place_ranges(nodes, raw_pixels):
-        layer = _fake_quant(group)
+        layer = _fake_quant(group, unique_name)
         after |= {node: (layer, source) for source, node in enumerate(group.nodes)}
     replaced = {}
 
@@ -160,9 +160,9 @@ def _with_fake_quant(plain: keras.Model, raw_pixels: bool) -> keras.Model:
     return QuantizedModel(inputs, keras.tree.flatten(outputs)[0], name=plain.name)
 
 
-def _fake_quant(group) -> FakeQuant:
-    operation = group.nodes[0].operation
-    name = f"{operation.name}_range" if operation else "input_range"
+def _fake_quant(group: Range, unique_name: Callable[[str], str]) -> FakeQuant:
+    operation = group.nodes[0].operation  # a shared one has a range for each call
+    name = unique_name(f"{operation.name}_range" if operation else "input_range")
     if group.bounds is None:
         return FakeQuant(sources=len(group.nodes), name=name, dtype="float32")
     low, high = group.bounds

@@ -8,7 +8,8 @@ import gzip
 import keras
 
 from ..preprocess import Preprocess
-from .bridge import Tuned, Tuning, tune
+from .bridge import tune
+from .tuning import Tuned, Tuning
 
 __all__ = ["Tuned", "Tuning", "cluster", "compressed_size_bytes", "prune"]
 
