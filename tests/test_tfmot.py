@@ -15,6 +15,7 @@ from keras_se.tflite import (
     compare,
     compressed_size_bytes,
     convert,
+    flatfile,
     inspect,
     lower,
     prune,
@@ -64,8 +65,10 @@ def model():
     images, labels = pictures()
     model.compile(keras.optimizers.Adam(5e-3), "sparse_categorical_crossentropy", jit_compile=False)
     model.fit(Pixels()(images), labels, epochs=6, batch_size=16, verbose=0)
-    bias = model.get_layer("se").reduce.bias
-    bias.assign(np.full(bias.shape, -100.0))  # dead, as one gate of a trained SE-ResNet-20 was
+    gate = model.get_layer("se")  # dead, as one of a trained SE-ResNet-20 was:
+    gate.reduce.bias.assign(np.full(gate.reduce.bias.shape, -100.0))
+    gate.expand.kernel.assign(1e-7 * gate.expand.kernel)  # decay had its way
+    gate.expand.bias.assign(np.linspace(-1, 1, gate.expand.bias.shape[0]))
     return model
 
 
@@ -93,6 +96,11 @@ def test_quantization_gives_a_strict_file_and_leaves_the_callers_keras_alone(mod
     assert (inspection.inputs[0].scale, inspection.inputs[0].zero_point) == (1.0, 0)
     comparison = compare(tuned.model, tuned.tflite, images, labels)
     assert comparison.file_accuracy >= accuracy(model, Pixels()(images), labels) - 0.05
+    file = flatfile.unpack(tuned.tflite)
+    for tensor in file.subgraphs[0].tensors:
+        if flatfile.dtype_name(tensor) == "int32" and file.buffers[tensor.buffer].data is not None:
+            values = np.frombuffer(bytes(file.buffers[tensor.buffer].data), "int32")
+            assert np.all(np.abs(values.astype("int64")) < 2**31 - 1), flatfile.tensor_name(tensor)
     assert "TF_USE_LEGACY_KERAS" not in os.environ
     import tensorflow as tf
 

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow_model_optimization as tfmot
 
 from .compression import clustered, pruned
-from .quantization import calibrate, converted, fix_input, quantized, widen
+from .dead import widen
+from .quantization import calibrate, converted, fix_input, quantized
 from .rebuild import build, check_rebuilt, trained_weights, weight_names
 from .training import steps_per_epoch, train
 

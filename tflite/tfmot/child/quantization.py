@@ -10,7 +10,6 @@ from tensorflow_model_optimization.python.core.quantization.keras import quant_o
 from .rebuild import wrapped
 
 quantization: Any = tfmot.quantization.keras
-SMALLEST = 1e-3  # range of an activation
 _OUTPUT_ONLY = ("Multiply", "Subtract", "Maximum", "Minimum", "GlobalMaxPooling1D")
 
 
@@ -59,12 +58,15 @@ def quantized(model):
 
 
 def calibrate(model, images, raw_pixels):
-    """Set the ranges from pictures: TFMOT starts them at [-6, 6] and moves 0.1 % a step."""
-    average, norms = quant_ops.MovingAvgQuantize, {}
-    for layer in model.layers:
-        plain = getattr(layer, "layer", layer)
-        if isinstance(plain, tf_keras.layers.BatchNormalization):
-            norms[plain] = plain.get_weights()
+    """Set the ranges to those of inference: TFMOT starts at [-6, 6] and moves 0.1 % a step."""
+    average = quant_ops.MovingAvgQuantize
+    norms = [
+        plain
+        for plain in (getattr(layer, "layer", layer) for layer in model.layers)
+        if plain.trainable and isinstance(plain, tf_keras.layers.BatchNormalization)
+    ]
+    for norm in norms:  # not trainable: it takes its moving statistics, and leaves them
+        norm.trainable = False
     try:
         quant_ops.MovingAvgQuantize = lambda *args, **options: average(
             *args, **{**options, "ema_decay": 0.0}
@@ -72,8 +74,8 @@ def calibrate(model, images, raw_pixels):
         model(images, training=True)
     finally:
         quant_ops.MovingAvgQuantize = average
-    for layer, weights in norms.items():
-        layer.set_weights(weights)
+        for norm in norms:
+            norm.trainable = True
     if raw_pixels:
         fix_input(model)
 
@@ -83,16 +85,6 @@ def fix_input(model):
     for weight in model.layers[1].weights:
         if weight.name.split(":")[0].endswith(("_min", "_max")):
             weight.assign(0.0 if "_min" in weight.name else 255.0)
-
-
-def widen(model):
-    """Give dead layers a range: with steps of 1e-9 no kernel runs, and the next bias overflows."""
-    for layer in model.layers:
-        ends = {w.name.split(":")[0]: w for w in layer.weights}
-        for name, low in ends.items():
-            high = ends.get(f"{name.removesuffix('_min')}_max")
-            if name.endswith("_min") and "kernel" not in name and high is not None:
-                high.assign(tf.maximum(high, low + SMALLEST))
 
 
 def converted(model, shape):

@@ -59,13 +59,16 @@ def trained_weights(model, names):
     """
     found = {}
     for layer in model.layers:
-        plain = getattr(layer, "layer", layer)
-        # A wrapped layer may have lost its kernel to the wrapper.
-        weights = {_name(w): w for w in [*plain.weights, *layer.weights]}
-        if plain.name in names:
-            for index, name in enumerate(names[plain.name]):
-                found[f"{plain.name}/{index}"] = weights[name].numpy()
+        plain, weights = getattr(layer, "layer", layer), weights_by_name(layer)
+        for index, name in enumerate(names.get(plain.name, ())):
+            found[f"{plain.name}/{index}"] = weights[name].numpy()
     return found
+
+
+def weights_by_name(layer):
+    """{name: weight} of a layer and of what it wraps, which may have lost its kernel to it."""
+    plain = getattr(layer, "layer", layer)
+    return {_name(w): w for w in [*plain.weights, *layer.weights]}
 
 
 def _name(weight):
