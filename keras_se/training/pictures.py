@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -227,22 +228,23 @@ def _read(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
     return _resize(open_picture(path, MODES[channels]), size).reshape(*size, channels)
 
 
-def open_picture(path: Path, mode: str) -> Image.Image:
-    """A picture file, upright, in a mode of Pillow.
+def open_picture(file: Path | BinaryIO, mode: str, name: str = "") -> Image.Image:
+    """A picture file, upright, in a mode of Pillow; `name` is what messages call it.
 
     Raises:
         ValueError: if it cannot be read (with its name) or has more than 8 bits per channel.
     """
+    name = name or str(file)
     try:
-        with Image.open(path) as opened:
+        with Image.open(file) as opened:
             picture = ImageOps.exif_transpose(opened)
             picture.load()
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, ...
-        raise ValueError(f"Cannot read the picture {str(path)!r}: {error}") from error
+        raise ValueError(f"Cannot read the picture {name!r}: {error}") from error
     if picture.mode.startswith(("I", "F")):  # convert() would clip them at 255
         raise ValueError(
             "Pictures must have 8 bits per channel. "
-            f"Received: {str(path)!r} of Pillow's mode {picture.mode!r}"
+            f"Received: {name!r} of Pillow's mode {picture.mode!r}"
         )
     return picture.convert(mode)
 

@@ -77,6 +77,7 @@ def fit(
         as last.keras holds it.
 
     Raises:
+        BlockingIOError: if another process is training into `output`.
         FileExistsError: if `output` holds a run with other settings or other pictures.
         ImportError: for event files, if TensorBoard is not installed.
         NotFiniteError: if the loss is not a finite number.
@@ -91,16 +92,17 @@ def fit(
         keras.utils.set_random_seed(settings.seed)
         training, validation = load_sources(settings, training, validation)
         settings = resolve(settings, training, model, replicas)
-        record = open_run(group, settings, training.digest() + validation.digest())
-        model = model or build(settings, len(training.class_names))
-        run = _Run(settings, model, training, validation, record, tuple(callbacks), group, replicas)
-        if group.writes and not record.steps:
-            begin_run(settings)
-        mirrored = replicas > 1 and keras.backend.backend() == "tensorflow"
-        with synchronised(model, True) if mirrored else contextlib.nullcontext():
-            run.train()
-        run.finish()
-        return run.history()
+        with open_run(group, settings, training.digest() + validation.digest()) as record:
+            model = model or build(settings, len(training.class_names))
+            more = tuple(callbacks), group, replicas
+            run = _Run(settings, model, training, validation, record, *more)
+            if group.writes and not record.steps:
+                begin_run(settings)
+            mirrored = replicas > 1 and keras.backend.backend() == "tensorflow"
+            with synchronised(model, True) if mirrored else contextlib.nullcontext():
+                run.train()
+            run.finish()
+            return run.history()
 
 
 @dataclass

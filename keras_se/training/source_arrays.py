@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .one_download import one_download
 from .source import Source
 
 CLASS_NAMES = {
@@ -58,7 +59,9 @@ def keras_dataset(name: str) -> tuple[Source, Source]:
     """Training and test pictures of `keras.datasets`, which downloads them once."""
     import keras
 
-    parts = zip(("train", "test"), getattr(keras.datasets, name).load_data(), strict=True)
+    with one_download(name):
+        loaded = getattr(keras.datasets, name).load_data()
+    parts = zip(("train", "test"), loaded, strict=True)
     training, test = (
         array_source(images, labels, CLASS_NAMES[name], f"{name} {part}")
         for part, (images, labels) in parts

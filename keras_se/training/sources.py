@@ -7,7 +7,8 @@ import numpy as np
 from .pictures import find_pictures, open_picture
 from .settings import FitSettings
 from .source import Source
-from .source_arrays import CLASS_NAMES, given_pictures, keras_dataset, npz_file, three_channels
+from .source_arrays import CLASS_NAMES, given_pictures, keras_dataset, npz_file
+from .source_tfds import tfds_pictures
 
 
 def load_sources(settings: FitSettings, training=None, validation=None) -> tuple[Source, Source]:
@@ -24,7 +25,7 @@ def load_sources(settings: FitSettings, training=None, validation=None) -> tuple
     if training is not None:
         kept, aside = given_pictures(training, validation)
     elif validation is None:
-        kept, aside = _named(settings.data)
+        kept, aside = _named(settings.data, silent=settings.verbose == 0)
     else:
         raise ValueError("`validation` pictures need `training` ones beside them")
     if aside is None:
@@ -32,11 +33,11 @@ def load_sources(settings: FitSettings, training=None, validation=None) -> tuple
     return kept, aside
 
 
-def _named(data: str) -> tuple[Source, Source | None]:
+def _named(data: str, silent: bool) -> tuple[Source, Source | None]:
     if data in CLASS_NAMES:
         return keras_dataset(data)
     if data.startswith("tfds:"):
-        return _tfds(data.removeprefix("tfds:"))
+        return tfds_pictures(data.removeprefix("tfds:"), silent)
     if data.endswith(".npz"):
         return npz_file(Path(data))
     return _folder(Path(data))
@@ -65,28 +66,4 @@ def _files(directory: Path) -> Source:
         labels=np.array(labels),
         class_names=tuple(files),
         name=lambda number: str(paths[number].relative_to(directory)),
-    )
-
-
-def _tfds(name: str) -> tuple[Source, Source | None]:
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise ImportError(
-            "tfds:NAME needs TensorFlow Datasets: pip install tensorflow-datasets"
-        ) from error
-    builder = tfds.builder(name, file_format="array_record")  # the format that is read by number
-    builder.download_and_prepare()
-    held_out = [split for split in ("validation", "test") if split in builder.info.splits]
-    training = _tfds_split(builder, "train")
-    return training, _tfds_split(builder, held_out[0]) if held_out else None
-
-
-def _tfds_split(builder, split: str) -> Source:
-    rows = builder.as_data_source(split=split)
-    return Source(
-        read=lambda number: three_channels(rows[int(number)]["image"]),
-        labels=np.array([row["label"] for row in rows]),
-        class_names=tuple(builder.info.features["label"].names),
-        name=lambda number: f"{builder.name} {split}[{number}]",
     )
