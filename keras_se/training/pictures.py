@@ -8,9 +8,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..picture_folders import SUFFIXES, class_folders, picture_files
 from ._arguments import check_positive_int
 
-EXTENSIONS = (".png", ".jpg", ".jpeg")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # channels -> Pillow's name
 
 
@@ -200,24 +200,17 @@ def find_pictures(directory: Path) -> dict[str, list[Path]]:
     """The picture files of every class, both in sorted order."""
     if not directory.is_dir():
         raise ValueError(f"There is no such folder. Received: directory={str(directory)!r}")
-    folders = sorted(d for d in directory.iterdir() if d.is_dir() and not d.name.startswith("."))
+    folders = class_folders(directory)
     if len(folders) < 2:
         raise ValueError(
             "A folder of pictures needs a folder for each of at least two classes. "
             f"Received: directory={str(directory)!r} with {[folder.name for folder in folders]}"
         )
-    files = {
-        folder.name: sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
-        )
-        for folder in folders
-    }
+    files = {folder.name: picture_files(folder) for folder in folders}
     empty = [name for name, paths in files.items() if not paths]
     if empty:
         raise ValueError(
-            f"Every class needs pictures ({', '.join(EXTENSIONS)}). "
+            f"Every class needs pictures ({', '.join(SUFFIXES)}). "
             f"Received: none in {empty} of directory={str(directory)!r}"
         )
     return files
