@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from .settings_file import to_toml
 from .state import Record, load_record
 
 SETTINGS, LAST, TENSORBOARD, LOCK = "settings.toml", "last.keras", "tensorboard", ".lock"
+BROKEN = (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
 FILES = (SETTINGS, STATE, LOG, BEST, LAST, RESULTS, CURVES, CONFUSION)
 
 
@@ -33,6 +35,7 @@ def open_run(group: Group, settings: FitSettings, digest: str) -> Iterator[Recor
         ValueError: if the processes would not train the same.
     """
     own = {"settings": to_toml(replace(settings, data="")), "pictures": digest}
+    own["checkpoint_steps"] = str(settings.checkpoint_steps)  # all take part in a checkpoint
     for rank, other in enumerate(group.gather(own)):
         differing = [name for name in own if own[name] != other[name]]
         if differing:
@@ -67,7 +70,7 @@ def _open(settings: FitSettings, digest: str) -> Record:
     complete, state = (output / LAST).exists(), output / STATE
     if not complete and not state.exists():
         return Record(digest)  # nothing, or a start that did not come to a first checkpoint
-    record = load_record(state) if state.exists() else None
+    record = _record(state)
     reason = _other_run(settings, digest, record)
     if settings.overwrite and (complete or reason):
         return Record(digest)
@@ -79,10 +82,16 @@ def _open(settings: FitSettings, digest: str) -> Record:
     return record
 
 
+def _record(state: Path) -> Record | None:
+    with contextlib.suppress(*BROKEN):
+        return load_record(state)
+    return None
+
+
 def _other_run(settings: FitSettings, digest: str, record: Record | None) -> str:
     """What tells the run in the folder from this one; empty where nothing does."""
     if record is None:
-        return f"a run without its {STATE}"
+        return f"a run without a {STATE} that can be read"
     if not (settings.output / SETTINGS).exists():
         return f"a run without its {SETTINGS}"
     there = tomllib.loads((settings.output / SETTINGS).read_text("utf-8"))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..picture_folders import class_folders, picture_files
 from .pictures import find_pictures, open_picture
 from .settings import FitSettings
 from .source import Source
@@ -19,7 +20,7 @@ def load_sources(settings: FitSettings, training=None, validation=None) -> tuple
         training, validation: pictures in place of `data`; see `fit`.
 
     Raises:
-        ValueError: if they are nothing that can be read.
+        ValueError: if they are nothing that can be read, or none of either can be.
         ImportError: if they need tensorflow_datasets, which is not installed.
     """
     if training is not None:
@@ -29,7 +30,9 @@ def load_sources(settings: FitSettings, training=None, validation=None) -> tuple
     else:
         raise ValueError("`validation` pictures need `training` ones beside them")
     if aside is None:
-        return kept.split(settings.validation, settings.seed)
+        kept, aside = kept.split(settings.validation, settings.seed)
+    for source in (kept, aside):
+        source.read_or_next(0)  # one at least, or the run would fail after its first epoch
     return kept, aside
 
 
@@ -46,6 +49,12 @@ def _named(data: str, silent: bool) -> tuple[Source, Source | None]:
 def _folder(directory: Path) -> tuple[Source, Source | None]:
     training, validation = directory / "train", directory / "val"
     if not (training.is_dir() and validation.is_dir()):
+        if training.is_dir() and class_folders(training) and not picture_files(training):
+            raise ValueError(
+                "Beside train/ there must be val/, with the same classes; or give train/ itself, "
+                f"of which a part is set aside. Received: data={str(directory)!r} with "
+                f"{[folder.name for folder in class_folders(directory)]}"
+            )
         return _files(directory), None
     sources = _files(training), _files(validation)
     if sources[0].class_names != sources[1].class_names:
