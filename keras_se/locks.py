@@ -4,11 +4,12 @@ import contextlib
 import errno
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 
     def _lock(descriptor: int) -> None:
@@ -101,9 +102,9 @@ def _holder(path: Path) -> str:
 
 def _let_go(descriptor: int, path: Path) -> None:
     """Remove the file, while nobody else can hold it, and close it."""
-    if os.name == "nt":  # removes no open file: here that is what nobody else can do
+    if sys.platform == "win32":  # removes no open file: here that is what nobody else can do
         os.close(descriptor)
     with contextlib.suppress(OSError):
         path.unlink()
-    if os.name != "nt":
+    if sys.platform != "win32":
         os.close(descriptor)

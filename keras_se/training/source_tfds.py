@@ -11,6 +11,7 @@ import numpy as np
 
 from .one_download import one_download
 from .pictures import open_picture
+from .pipeline import load_tensorflow
 from .source import Source
 from .tfrecord import TFRecords, places_of
 
@@ -63,6 +64,7 @@ def _prepared(name: str, silent: bool):
     builder = _builder(name)
     if builder.data_path.exists():
         return builder
+    load_tensorflow()  # encodes pictures, and need take no GPU for that
     try:
         with (
             one_download(f"tfds {builder.info.full_name}"),
