@@ -358,6 +358,9 @@ def test_validation_pictures_are_looked_at_before_the_work(data, tmp_path):
     given = settings(folder, tmp_path)
     with pytest.raises(ValueError, match="None of the 21 pictures"):
         fit(given, model=network())
+    inside = replace(given, data=str(folder / "train"), output=folder / "train/run")
+    with pytest.raises(ValueError, match="must not lie within"):
+        fit(inside, model=network())
     shutil.rmtree(folder / "val")
     with pytest.raises(ValueError, match=r"Beside train/ there must be val/.*\['train'\]"):
         fit(given, model=network())

@@ -26,7 +26,7 @@ def load_sources(settings: FitSettings, training=None, validation=None) -> tuple
     if training is not None:
         kept, aside = given_pictures(training, validation)
     elif validation is None:
-        kept, aside = _named(settings.data, silent=settings.verbose == 0)
+        kept, aside = _named(settings)
     else:
         raise ValueError("`validation` pictures need `training` ones beside them")
     if aside is None:
@@ -36,17 +36,18 @@ def load_sources(settings: FitSettings, training=None, validation=None) -> tuple
     return kept, aside
 
 
-def _named(data: str, silent: bool) -> tuple[Source, Source | None]:
+def _named(settings: FitSettings) -> tuple[Source, Source | None]:
+    data = settings.data
     if data in CLASS_NAMES:
         return keras_dataset(data)
     if data.startswith("tfds:"):
-        return tfds_pictures(data.removeprefix("tfds:"), silent)
+        return tfds_pictures(data.removeprefix("tfds:"), silent=settings.verbose == 0)
     if data.endswith(".npz"):
         return npz_file(Path(data))
-    return _folder(Path(data))
+    return _folder(Path(data), settings.output)
 
 
-def _folder(directory: Path) -> tuple[Source, Source | None]:
+def _folder(directory: Path, output: Path) -> tuple[Source, Source | None]:
     training, validation = directory / "train", directory / "val"
     if not (training.is_dir() and validation.is_dir()):
         if training.is_dir() and class_folders(training) and not picture_files(training):
@@ -55,8 +56,8 @@ def _folder(directory: Path) -> tuple[Source, Source | None]:
                 f"of which a part is set aside. Received: data={str(directory)!r} with "
                 f"{[folder.name for folder in class_folders(directory)]}"
             )
-        return _files(directory), None
-    sources = _files(training), _files(validation)
+        return _files(directory, output), None
+    sources = _files(training, output), _files(validation, output)
     if sources[0].class_names != sources[1].class_names:
         raise ValueError(
             "train/ and val/ must hold the same classes. Received: "
@@ -66,7 +67,12 @@ def _folder(directory: Path) -> tuple[Source, Source | None]:
     return sources
 
 
-def _files(directory: Path) -> Source:
+def _files(directory: Path, output: Path) -> Source:
+    if output.resolve().is_relative_to(directory.resolve()):
+        raise ValueError(
+            "`output` must not lie within the folder of pictures, where the next run would take "
+            f"it for a class. Received: output={str(output)!r}, data={str(directory)!r}"
+        )
     files = find_pictures(directory)
     paths = [path for of_class in files.values() for path in of_class]
     labels = [label for label, of_class in enumerate(files.values()) for _ in of_class]
