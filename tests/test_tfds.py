@@ -125,8 +125,9 @@ def test_a_test_split_without_labels_is_passed_over(folder):
 
     prepare(folder, {"train": pictures(8), "test": pictures(9)}, make=unlabelled)
     assert [len(source) for source in sources()] == [6, 2]
-    with pytest.raises(ValueError, match="have a class, in test"):
-        sources("tfds:tints#test")
+    for asked in ("test", "train,test"):
+        with pytest.raises(ValueError, match="have a class, in 'test'"):
+            sources(f"tfds:tints#{asked}")
 
 
 def test_pairs_that_the_data_set_does_not_name(folder):

@@ -48,15 +48,13 @@ def tfds_pictures(data: str, silent: bool = False) -> tuple[Source, Source | Non
             f"tfds:{name} has no split 'train': name one behind a #, such as "
             f"tfds:{name}#{(there or ['test'])[0]}. Received: a data set with the splits {there}"
         )
-    kept = _source(builder, training or "train", image, label)
-    if kept.labels.min() < 0:
-        raise ValueError(f"Not all pictures of tfds:{name} have a class, in {training or 'train'}")
+    kept = _labelled(builder, training or "train", image, label)
     if validation:
-        return kept, _source(builder, validation, image, label)
+        return kept, _labelled(builder, validation, image, label)
     if training:
         return kept, None
-    sources = (_source(builder, split, image, label) for split in HELD_OUT if split in there)
-    return kept, next((source for source in sources if source.labels.min() >= 0), None)
+    held_out = (_source(builder, split, image, label) for split in HELD_OUT if split in there)
+    return kept, next((source for source in held_out if source.labels.min() >= 0), None)
 
 
 def _prepared(name: str, silent: bool):
@@ -125,6 +123,15 @@ def _keys(builder) -> tuple[str, str]:
         "A data set to train with has pictures of 8 bits and one class for each of them "
         f"(features Image and ClassLabel). Received: {builder.info.full_name!r} with {features}"
     )
+
+
+def _labelled(builder, split: str, image: str, label: str) -> Source:
+    source = _source(builder, split, image, label)
+    if source.labels.min() < 0:
+        raise ValueError(
+            f"Not all pictures of {builder.info.full_name!r} have a class, in {split!r}"
+        )
+    return source
 
 
 def _source(builder, split: str, image: str, label: str) -> Source:
