@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..picture_folders import class_folders, picture_files
 from .labels import dataset_labels
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
 
 
@@ -137,18 +137,15 @@ def _from_dataset(dataset, tf) -> Images:
 def _from_directory(directory: Path, shape) -> Images:
     if not directory.is_dir():
         raise ValueError(f"No such directory of pictures. Received: {str(directory)!r}")
-    folders = sorted(
-        path
-        for path in directory.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and _pictures(path)
-    )
-    loose = _pictures(directory)
+    by_class = {folder: picture_files(folder) for folder in class_folders(directory)}
+    folders = [folder for folder, files in by_class.items() if files]
+    loose = picture_files(directory)
     if folders and loose:
         raise ValueError(
             "Pictures lie either directly in the directory or in one folder per class, not both. "
             f"Received: {str(directory)!r} with {loose[0].name!r} and {folders[0].name!r}/"
         )
-    files = loose or [file for folder in folders for file in _pictures(folder)]
+    files = loose or [file for folder in folders for file in by_class[folder]]
     if not files:
         raise ValueError(f"No PNG or JPEG pictures in the directory. Received: {str(directory)!r}")
     pixels = np.stack([read_picture(file, shape) for file in files])
@@ -157,14 +154,6 @@ def _from_directory(directory: Path, shape) -> Images:
     names = tuple(folder.name for folder in folders)
     labels = np.array([names.index(file.parent.name) for file in files])
     return Images(pixels, labels, names)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in _SUFFIXES and path.is_file() and not path.name.startswith(".")
-    )
 
 
 def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
