@@ -6,6 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 _ACTIVATIONS = ("SOFTMAX", "LOGISTIC")
 _PASS_THROUGH = ("QUANTIZE", "DEQUANTIZE", "RESHAPE")
+_REST = 2**20  # bytes, of a file without its weights: a first guess
 
 _OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
 _DTYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if name[0] != "_"}
@@ -18,9 +19,10 @@ def unpack(content: bytes) -> schema.ModelT:
 
 def pack(model: schema.ModelT) -> bytes:
     """The object tree as a file."""
-    builder = _AlignedBuilder(1024)
+    weights = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+    builder = _AlignedBuilder(weights + _REST)  # it would grow by doubling, with a copy each time
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return bytes(memoryview(builder.Bytes)[builder.Head() :])
 
 
 class _AlignedBuilder(flatbuffers.Builder):

@@ -23,12 +23,13 @@ def normalisation(model: keras.Model, preprocess: Normalisation) -> tuple[Prepro
         ValueError: for another word, or where the normalisation would be there twice.
     """
     if is_quantized(model):
-        if preprocess is not None:
+        raw_pixels = takes_raw_pixels(model)
+        if preprocess is not None and not (raw_pixels and preprocess == INCLUDED):
             raise ValueError(
                 "A model from `quantize_aware` was trained with its preprocessing inside: pass "
                 f"preprocess to `quantize_aware`. Received: preprocess={preprocess!r}"
             )
-        return None, takes_raw_pixels(model)
+        return None, raw_pixels
     if isinstance(preprocess, str):
         if preprocess != INCLUDED:
             raise ValueError(

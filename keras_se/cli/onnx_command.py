@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ._arguments import (
+    PREPROCESS,
     add_preprocess_argument,
     check_input,
     check_output,
@@ -57,8 +58,9 @@ def _run(arguments):
         from .. import tflite
 
         if arguments.model.suffix == ".tflite":
-            if arguments.preprocess:
-                raise ValueError("--preprocess: a .tflite file is exported as it is")
+            if arguments.preprocess in ("carried", "included"):
+                flag, _ = PREPROCESS[arguments.preprocess]
+                raise ValueError(f"{flag}: a .tflite file is exported as it is")
             model, preprocess = arguments.model, None
         else:
             model = load_model(arguments.model)
