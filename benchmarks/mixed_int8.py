@@ -54,6 +54,23 @@ def gate_operators(content: bytes) -> tuple[list[str], list[str]]:
     return sigmoids, all_of_them
 
 
+def with_signature(content: bytes) -> bytes:
+    """The file with names for its input and output, which the tool asks for."""
+    model = flatfile.unpack(content)
+    graph, signature = model.subgraphs[0], flatfile.schema.SignatureDefT()
+    signature.signatureKey = "serving_default"
+    signature.inputs = [_named("image", graph.inputs[0])]
+    signature.outputs = [_named("output", graph.outputs[0])]
+    model.signatureDefs = [signature]
+    return flatfile.pack(model)
+
+
+def _named(name: str, index: int):
+    entry = flatfile.schema.TensorMapT()
+    entry.name, entry.tensorIndex = name, int(index)
+    return entry
+
+
 def quantized_by_aeq(content: bytes, pictures: np.ndarray, in_float: list[str]) -> bytes:
     """A float file quantized statically, but for the operators that make these tensors."""
     recipe = recipe_manager.RecipeManager()
@@ -64,9 +81,8 @@ def quantized_by_aeq(content: bytes, pictures: np.ndarray, in_float: list[str]) 
     observer = calibrator.Calibrator(
         content, num_threads=1, qsv_update_func=qsv_utils.min_max_update
     )
-    (signature,) = observer.get_signature_list()
     pictures = [{"image": picture[None].astype("float32")} for picture in pictures]
-    observer.calibrate({signature: pictures}, recipe)
+    observer.calibrate({"serving_default": pictures}, recipe)
     done = tool.quantize(observer.get_model_qsvs(), enable_progress_report=False)
     return bytes(done.quantized_model)
 
@@ -80,7 +96,7 @@ def files_of(model: keras.Model, preprocess, pictures: np.ndarray) -> dict[str, 
         name: convert_file(primitive, RECIPES[name], "int8", Images(pictures), True)[0]
         for name in ("static_int8", "mixed_int8")
     }
-    plain = convert_file(primitive, RECIPES["float32"], "float32", None, True)[0]
+    plain = with_signature(convert_file(primitive, RECIPES["float32"], "float32", None, True)[0])
     sigmoids, whole = gate_operators(plain)
     kept = {"static": [], "LOGISTIC in float": sigmoids, "gates in float": whole}
     return made | {

@@ -51,7 +51,8 @@ class Runner:
         xnnpack: whether XNNPACK runs what it can; False leaves all to the built-in kernels.
 
     Raises:
-        ValueError: when the bytes are no TFLite model, or the interpreter refuses them.
+        ValueError: when the bytes are no TFLite model, the interpreter refuses them, or for less
+            than one thread.
         FileNotFoundError: when there is no file at the path.
     """
 
@@ -60,6 +61,8 @@ class Runner:
     ):
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+        if num_threads < 1:
+            raise ValueError(f"num_threads must be at least 1. Received: num_threads={num_threads}")
         content = read_model(model)
         kernels = (
             OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES

@@ -59,14 +59,22 @@ def check_input(path: Path) -> None:
         raise FileNotFoundError(f"No such file: {str(path)!r}")
 
 
-def check_output(path: Path, overwrite: bool) -> None:
+def check_output(path: Path, overwrite: bool, *others: Path | None) -> None:
     """Raise unless a file can be written, as far as that can be known.
 
+    Args:
+        path: of the file.
+        overwrite: whether one that is there may be replaced.
+        others: files that the command reads or writes besides, which may not be this one.
+
     Raises:
+        ValueError: if it is one of the others.
         FileExistsError: if there is one and `overwrite` is False.
         FileNotFoundError: if the folder is missing.
         IsADirectoryError: if the path is a folder.
     """
+    if any(other is not None and path.resolve() == other.resolve() for other in others):
+        raise ValueError(f"The output is another file of the command too: {str(path)!r}")
     if path.is_dir():
         raise IsADirectoryError(f"The output is a folder, not a file: {str(path)!r}")
     if path.exists() and not overwrite:
@@ -84,9 +92,19 @@ def read_lines(path: Path) -> list[str]:
     """
     check_input(path)
     try:
-        return path.read_text("utf-8").rstrip().splitlines()
+        return path.read_text("utf-8-sig").rstrip().splitlines()  # editors of Windows mark it
     except UnicodeDecodeError as error:
         raise ValueError(f"Not a UTF-8 text file: {str(path)!r}") from error
+
+
+def add_input_size_argument(parser: argparse.ArgumentParser) -> None:
+    """Let the user say what the model leaves open."""
+    parser.add_argument(
+        "--input-size",
+        type=int,
+        metavar="PIXELS",
+        help="height and width, for a model that leaves them open",
+    )
 
 
 def add_preprocess_argument(parser: argparse.ArgumentParser) -> None:

@@ -77,8 +77,9 @@ def _add_arguments(parser):
 def _run(arguments):
     check_input(arguments.file)
     outputs = [path for path in (arguments.output, arguments.json) if path is not None]
-    for path in outputs:
-        check_output(path, arguments.overwrite)
+    for index, path in enumerate(outputs):
+        read = (arguments.model, arguments.file)
+        check_output(path, arguments.overwrite, *read, *outputs[:index])
     try:
         import jinja2  # noqa: F401
     except ImportError as error:

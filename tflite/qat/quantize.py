@@ -4,7 +4,7 @@ import keras
 
 from ..images import load_images
 from ..lower import lower
-from ..preprocess import Preprocess
+from ..normalisation import Normalisation, normalisation
 from ..source import image_shape
 from .canonical import canonical
 from .graph import Node, copy_of, rebuild, trace
@@ -28,7 +28,7 @@ _BATCH = 32
 
 def quantize_native(
     model: keras.Model,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     calibration=None,
     input_size: int | tuple[int, int] | None = None,
 ) -> keras.Model:
@@ -36,11 +36,11 @@ def quantize_native(
     shape = image_shape(model, input_size)
     if is_quantized(model):
         raise ValueError(f"{model.name!r} is quantized already; `strip` undoes it")
-    raw_pixels = preprocess is not None
+    added, raw_pixels = normalisation(model, preprocess)
     images = None
     if calibration is not None:
         images = load_images(calibration, shape, raw_pixels, strict_labels=False)
-    plain = canonical(lower(model, preprocess, batch_size=None, input_size=shape[:2]))
+    plain = canonical(lower(model, added, batch_size=None, input_size=shape[:2]))
     quantized = _with_fake_quant(plain, raw_pixels)
     if images is not None:
         calibrate_ranges(quantized, images)

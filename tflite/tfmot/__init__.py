@@ -7,7 +7,7 @@ import gzip
 
 import keras
 
-from ..preprocess import Preprocess
+from ..normalisation import Normalisation
 from .bridge import Tuned, Tuning, tune
 
 __all__ = ["Tuned", "Tuning", "cluster", "compressed_size_bytes", "prune"]
@@ -18,7 +18,7 @@ def prune(
     tuning: Tuning,
     sparsity: float = 0.5,
     *,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     input_size: int | tuple[int, int] | None = None,
 ) -> Tuned:
     """Set the smallest weights to zero while training on.
@@ -30,7 +30,8 @@ def prune(
         model: functional or Sequential, one image input and one row of classes as output.
         tuning: pictures, labels, and how to train.
         sparsity: share of zeros in [0, 1) in each kernel.
-        preprocess: when given, it becomes the first layer; images are raw pixels.
+        preprocess: when given, it becomes the first layer; images are raw pixels. "included"
+            says that the model normalises them itself.
         input_size: height and width in pixels, for a model that leaves them open.
 
     Returns:
@@ -52,7 +53,7 @@ def cluster(
     tuning: Tuning,
     clusters: int = 16,
     *,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     input_size: int | tuple[int, int] | None = None,
 ) -> Tuned:
     """Let the weights of each kernel take `clusters` values, and train those.
@@ -64,7 +65,8 @@ def cluster(
         model: functional or Sequential, one image input and one row of classes as output.
         tuning: pictures, labels, and how to train.
         clusters: int, at least 2, values in each kernel.
-        preprocess: when given, it becomes the first layer; images are raw pixels.
+        preprocess: when given, it becomes the first layer; images are raw pixels. "included"
+            says that the model normalises them itself.
         input_size: height and width in pixels, for a model that leaves them open.
 
     Returns:
