@@ -86,6 +86,20 @@ def with_logits(content: bytes) -> bytes | None:
     return with_outputs(content, [activation[1]])
 
 
+def with_fixed_batch(content: bytes) -> bytes:
+    """The file for the shapes that it states, batch 1, where its signature leaves some open.
+
+    TensorFlow's converter leaves the batch open unless it is told not to.
+    """
+    model = unpack(content)
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    if all(t.shapeSignature is None or -1 not in t.shapeSignature for t in tensors):
+        return content
+    for tensor in tensors:
+        tensor.shapeSignature = None
+    return pack(model)
+
+
 def with_outputs(content: bytes, tensors: list[int]) -> bytes:
     """A copy of the file with these tensors of its first subgraph as further outputs."""
     model = unpack(content)

@@ -4,6 +4,7 @@ Both make a file that compresses better, not one that runs faster.
 """
 
 import gzip
+from typing import SupportsBytes
 
 import keras
 
@@ -80,10 +81,10 @@ def cluster(
     return tune(model, "cluster", tuning, {"clusters": clusters}, preprocess, input_size)
 
 
-def compressed_size_bytes(content: bytes) -> int:
-    """Size in bytes of a file packed by gzip, as an app's package packs it.
+def compressed_size_bytes(content: SupportsBytes) -> int:
+    """Size in bytes of a file, or of a `Result`, packed by gzip as an app's package packs it.
 
     >>> compressed_size_bytes(bytes(10_000)) < 100
     True
     """
-    return len(gzip.compress(content, 9, mtime=0))
+    return len(gzip.compress(bytes(content), 9, mtime=0))
