@@ -1,7 +1,6 @@
 """`keras-se report`."""
 
 import shlex
-import sys
 from pathlib import Path
 
 from ._arguments import (
@@ -99,7 +98,7 @@ def _run(arguments):
             runs=arguments.runs,
             num_threads=arguments.threads,
             vela=vela_report,
-            command=shlex.join(["keras-se", *sys.argv[1:]]),
+            command=shlex.join(["keras-se", *arguments.words]),
         )
     report.save_html(arguments.output, arguments.overwrite)
     if arguments.json is not None:
