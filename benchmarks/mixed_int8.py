@@ -33,7 +33,7 @@ from keras_se.tflite.passes import apply_passes
 from keras_se.tflite.run import latencies_ms
 from keras_se.tflite.scores import snr_db
 
-SIZE, CALIBRATION = 32, 256
+SIZE, CALIBRATION = 32, 128
 CHECKPOINT = Path(__file__).parent / "checkpoints/se_resnet20_cifar10_80/model.keras"
 TINY = ("SE-ResNet-8 -8", "SE chain -8")
 _EVERY = qtyping.TFLOperationName.ALL_SUPPORTED
@@ -71,20 +71,30 @@ def _named(name: str, index: int):
     return entry
 
 
-def quantized_by_aeq(content: bytes, pictures: np.ndarray, in_float: list[str]) -> bytes:
-    """A float file quantized statically, but for the operators that make these tensors."""
+def recipe_of(in_float: list[str] = ()):
+    """Static int8, but for the operators that make these tensors."""
     recipe = recipe_manager.RecipeManager()
     recipe.add_static_config(".*", _EVERY, activation_num_bits=8, weight_num_bits=8)
     for name in in_float:
         recipe.add_quantization_config(re.escape(name), _EVERY, algorithm_key=_PLAIN)
-    tool = quantizer.Quantizer(bytearray(content), recipe.get_quantization_recipe())
+    return recipe
+
+
+def observed(content: bytes, pictures: np.ndarray) -> dict:
+    """Minimum and maximum of every tensor over all pictures, as the quantizer keeps them."""
     observer = calibrator.Calibrator(
         content, num_threads=1, qsv_update_func=qsv_utils.min_max_update
     )
-    pictures = [{"image": picture[None].astype("float32")} for picture in pictures]
-    observer.calibrate({"serving_default": pictures}, recipe)
-    done = tool.quantize(observer.get_model_qsvs(), enable_progress_report=False)
-    return bytes(done.quantized_model)
+    inputs = [{"image": picture[None].astype("float32")} for picture in pictures]
+    observer.calibrate({"serving_default": inputs}, recipe_of())
+    return observer.get_model_qsvs()
+
+
+def quantized_by_aeq(content: bytes, ranges: dict, in_float: list[str]) -> bytes:
+    """A float file quantized, but for the operators that make these tensors."""
+    recipe = recipe_of(in_float).get_quantization_recipe()
+    tool = quantizer.Quantizer(bytearray(content), recipe)
+    return bytes(tool.quantize(ranges, enable_progress_report=False).quantized_model)
 
 
 def files_of(model: keras.Model, preprocess, pictures: np.ndarray) -> dict[str, bytes]:
