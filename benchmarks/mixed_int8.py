@@ -109,8 +109,9 @@ def files_of(model: keras.Model, preprocess, pictures: np.ndarray) -> dict[str, 
     plain = with_signature(convert_file(primitive, RECIPES["float32"], "float32", None, True)[0])
     sigmoids, whole = gate_operators(plain)
     kept = {"static": [], "LOGISTIC in float": sigmoids, "gates in float": whole}
+    ranges = observed(plain, pictures)
     return made | {
-        f"AEQ, {name}": quantized_by_aeq(plain, pictures, tensors) for name, tensors in kept.items()
+        f"AEQ, {name}": quantized_by_aeq(plain, ranges, tensors) for name, tensors in kept.items()
     }
 
 
