@@ -68,6 +68,8 @@ def convert(
             directory of pictures (`keras_se.tflite.load_images`; a directory gives raw
             pixels, so without `preprocess` they reach the model unchanged). Needed for
             static recipes; the others use them for the comparison alone, and noise without.
+            What a dataset yields besides images counts where it is labels of the model's
+            classes, and is left out otherwise, unless `max_accuracy_drop` needs them.
         io: dtype of the file's input and output: "uint8" (the default of static_int8 and
             mixed_int8, what phone APIs feed), "int8" (theirs too), "int16" (of static_int16x8)
             or "float32" (any; the default of the others).
@@ -120,8 +122,9 @@ def convert(
     added, raw_pixels = normalisation(model, preprocess)
     check_labels(labels, model, shape, raw_pixels, io)
     if calibration is not None:
-        images, compared_on = load_images(calibration, shape, raw_pixels), "images"
-        images = checked_labels(images, None, classes)
+        needed = bounds.max_accuracy_drop is not None  # to calibrate, the pictures are enough
+        images = load_images(calibration, shape, raw_pixels, strict_labels=needed)
+        images, compared_on = checked_labels(images, None, classes, strict=needed), "images"
     elif auto or (candidates[0].needs_calibration and not quantized):
         raise ValueError(
             f"Recipe {'auto' if auto else candidates[0].name!r} needs images to learn the ranges "

@@ -31,7 +31,9 @@ class Images:
         return len(self.pixels)
 
 
-def load_images(source, shape: tuple[int, int, int], raw_pixels: bool = False) -> Images:
+def load_images(
+    source, shape: tuple[int, int, int], raw_pixels: bool = False, strict_labels: bool = True
+) -> Images:
     """Read images from any of the accepted sources and check them.
 
     All images are held in memory (224x224x3 as uint8: 150 kB each); `.take(n)` of a
@@ -47,12 +49,14 @@ def load_images(source, shape: tuple[int, int, int], raw_pixels: bool = False) -
             the dataset or are the positions of the class folders in sorted order.
         shape: (h, w, c) that the model takes.
         raw_pixels: the images are raw pixels and must lie in [0, 255].
+        strict_labels: whether the second part of a dataset's tuples must be labels. False takes
+            the images alone where it is something else, such as masks or boxes.
 
     Raises:
         TypeError: for a source of another kind.
         ValueError: when there are no images, a shape differs, a value is NaN or infinite or
             out of the range, a picture cannot be read, or the second part of a dataset is no
-            label.
+            label, with `strict_labels`.
     """
     tf = sys.modules.get("tensorflow")  # whoever passes a Dataset has imported it
     if isinstance(source, Images):
@@ -60,7 +64,7 @@ def load_images(source, shape: tuple[int, int, int], raw_pixels: bool = False) -
     elif isinstance(source, (str, os.PathLike)):
         images = _from_directory(Path(source), shape)
     elif tf is not None and isinstance(source, tf.data.Dataset):
-        images = _from_dataset(source, tf)
+        images = _from_dataset(source, tf, strict_labels)
     elif isinstance(source, (list, tuple)):
         images = Images(_stack(source, shape))
     elif isinstance(source, np.ndarray) or (tf is not None and tf.is_tensor(source)):
@@ -113,7 +117,7 @@ def _stack(arrays, shape) -> np.ndarray:
     return np.stack(arrays) if arrays else np.empty((0, *shape))
 
 
-def _from_dataset(dataset, tf) -> Images:
+def _from_dataset(dataset, tf, strict_labels: bool) -> Images:
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("The dataset repeats for ever: pass dataset.take(n)")
     images, labels = [], []
@@ -127,11 +131,12 @@ def _from_dataset(dataset, tf) -> Images:
         batched = image.ndim == 4
         images.append(image if batched else image[None])
         if rest:
-            labels.append(np.asarray(rest[0]) if batched else np.asarray(rest[0])[None])
+            labels.append(rest[0] if batched else [rest[0]])
     if not images:
         raise ValueError("No images were given. Received: an empty dataset")
     pixels = np.concatenate(images)
-    return Images(pixels, dataset_labels(labels, len(pixels)) if labels else None)
+    found = dataset_labels(labels, len(pixels), strict_labels) if labels else None
+    return Images(pixels, found)
 
 
 def _from_directory(directory: Path, shape) -> Images:

@@ -55,10 +55,12 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    words = sys.argv[1:] if argv is None else argv
     try:
-        arguments = make_parser(COMMANDS, __version__).parse_args(argv)
+        arguments = make_parser(COMMANDS, __version__).parse_args(words)
     except SystemExit as stop:  # argparse has printed the help, the version or an error
         return int(stop.code or OK)
+    arguments.words = words
     try:
         with contextlib.nullcontext() if arguments.debug else silenced():
             arguments.run(arguments)
