@@ -153,8 +153,9 @@ def test_folding_of_whole_networks(name, folds):
     assert_equal(before, after)
 
 
+QUICK = {"SEResNet50", "SEResNeXt50", "SENet154"}
 SE_BOTTLENECKS = [
-    name
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
     for name, constructor in MODELS.items()
     if isinstance(constructor.spec, ResidualSpec)
     and (constructor.spec.block, constructor.spec.attention) == ("bottleneck", "se")
@@ -165,15 +166,14 @@ AS_WIDE = {"SEResNeXt101_64x4d", "SEResNeXt101_32x8d", "SEResNeXt101D_32x8d", "S
 
 @pytest.mark.parametrize("name", SE_BOTTLENECKS)
 def test_folding_of_the_blocks_of_every_bottleneck_network(name):
-    """The network's own stem and blocks, three of them and narrower."""
-    spec = replace(MODELS[name].spec.customise(), depths=(2, 1), widths=(16, 32), stages=(2, 3))
+    """The network's own stem and blocks, two of them and narrower."""
+    spec = replace(MODELS[name].spec.customise(), depths=(1, 1), widths=(16, 32), stages=(2, 3))
     inputs = keras.Input((32, 32, 3))
     before = lower(randomized(keras.Model(inputs, spec.trunk(inputs))))
-    after = rewrite(before, fold_squeeze, Lowering(), INT8)
+    after = apply_passes(before, Lowering(), INT8)
     folds = sum(layer.name.endswith("_reduce_squeeze") for layer in after.layers)
-    assert folds == (0 if name in AS_WIDE else 3)
+    assert folds == (0 if name in AS_WIDE else 2)
     assert_equal(before, after)
-    assert_equal(before, apply_passes(before, ALL, INT8))
 
 
 def test_se_of_a_basic_block_is_not_folded_in_a_tail():
