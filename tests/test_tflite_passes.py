@@ -167,7 +167,7 @@ AS_WIDE = {"SEResNeXt101_64x4d", "SEResNeXt101_32x8d", "SEResNeXt101D_32x8d", "S
 @pytest.mark.parametrize("name", SE_BOTTLENECKS)
 def test_folding_of_the_blocks_of_every_bottleneck_network(name):
     """The network's own stem and blocks, two of them and narrower."""
-    spec = replace(MODELS[name].spec.customise(), depths=(1, 1), widths=(16, 32), stages=(2, 3))
+    spec = replace(MODELS[name].spec.customise(), depths=(1, 1), widths=(32, 64), stages=(2, 3))
     inputs = keras.Input((32, 32, 3))
     before = lower(randomized(keras.Model(inputs, spec.trunk(inputs))))
     after = apply_passes(before, Lowering(), INT8)
