@@ -139,6 +139,17 @@ def test_recipes_of_unknown_dtypes(dtypes, message):
         Recipe("mine", *dtypes, "")
 
 
+@pytest.mark.parametrize("activations", ["float32", "int16"])
+def test_gates_in_float_are_for_int8(activations):
+    with pytest.raises(ValueError, match=f"float_gates=True, activations='{activations}'"):
+        Recipe("mine", "int8", activations, "", float_gates=True)
+
+
+def test_a_lowering_is_a_lowering(nothing_is_converted):
+    with pytest.raises(TypeError, match="Received: lowering='dense'"):
+        convert(network(), "float32", lowering="dense")
+
+
 def test_a_result_is_taken_for_its_file_and_other_things_are_not():
     result = convert(network(), "float32")
     for ask in (inspect, tflite.to_c_array, tflite.compressed_size_bytes):

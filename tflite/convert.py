@@ -26,6 +26,7 @@ from .recipe import Recipe, get_recipe
 from .requests import (
     check_classes,
     check_labels,
+    check_lowering,
     check_quantized_options,
     noise,
     that_take,
@@ -93,7 +94,7 @@ def convert(
         returned, unless it misses a bound that was passed.
 
     Raises:
-        TypeError: for a subclassed model, or images of an unknown kind.
+        TypeError: for a subclassed model, images of an unknown kind, or a `lowering` that is none.
         ValueError: for an unknown recipe or io, images that are missing, empty, of another
             shape, NaN or out of range; all before the conversion starts.
         RuntimeError: when the model cannot be lowered exactly, the converter refuses it, the
@@ -111,6 +112,7 @@ def convert(
             f"load it again. Received: backend {keras.backend.backend()!r}"
         )
     shape = image_shape(model, input_size)
+    forms = check_lowering(lowering)
     bounds = Bounds(min_snr_db, min_agreement, max_accuracy_drop)
     classes = classes_of(model)
     if auto and bounds == Bounds():
@@ -152,7 +154,7 @@ def convert(
         raw_pixels=raw_pixels,
         quantized=quantized,
         io=io,
-        lowering=lowering or Lowering(),
+        lowering=forms,
         labels=labels,
     )
     if auto:

@@ -14,6 +14,7 @@ from .seen import Seen
 
 _MOST_IMAGES = 8
 _LOSS_DB = 3.0  # of an operator by itself: what is named
+_LARGE_LOSS_DB = 6.0  # less than this, without a known reason, explains no poor file
 _USUAL_SNR_DB = 40.0  # what int8 keeps of a tensor of any one range
 
 
@@ -101,13 +102,15 @@ def worst_layers(errors: tuple[LayerError, ...], count: int = 5) -> tuple[LayerE
 
 def spread_loss(errors: tuple[LayerError, ...]) -> str | None:
     """Why a file is poor in which no layer stands out; None where one does."""
-    if worst_layers(errors):
+    worst = worst_layers(errors)
+    if any(error.reason or error.loss_db >= _LARGE_LOSS_DB for error in worst):
         return None
     if not errors:
         return "no tensor of the file can be found in the float32 file"
     known = [error.snr_db for error in errors if math.isfinite(error.snr_db)] or [math.inf]
+    limit_db = _LARGE_LOSS_DB if worst else _LOSS_DB
     return (
-        f"no operator loses {_LOSS_DB:.0f} dB by itself; the rounding of {len(errors)} adds up, "
+        f"no operator loses {limit_db:.0f} dB by itself; the rounding of {len(errors)} adds up, "
         f"from {known[0]:.0f} dB after the first down to {min(known):.0f} dB: quantize_aware "
         "trains the network for it, a recipe of more bits avoids it"
     )
