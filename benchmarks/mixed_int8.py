@@ -4,15 +4,14 @@ Command:  pip install "keras-se[aeq]"
           python benchmarks/mixed_int8.py --pictures DIR [--test 1000] [NAME ...]
 Machine:  any; the figures of docs/decisions.md are from 2 shared x86-64 cores, AMD EPYC
 Cost:     3 minutes
-Expected: files that are calibrated alike are alike; XNNPACK refuses the quantizer's of `trained`, in
-          which one gate's convolution makes zeros alone
+Expected: files that are calibrated alike are alike; XNNPACK refuses the quantizer's of `trained`
 
 DIR has one folder of pictures per class. SNR and agreement are those of the logits with Keras' on
 the test pictures; latencies are over static_int8's, all files taking turns. `trained` is
 benchmarks/checkpoints/se_resnet20_cifar10_80, the others are networks of benchmarks/gates.py, with
-random weights and gates of 0.0003 or 0.018. The quantizer is calibrated by minimum and maximum, as our files are,
-and not by its moving average, which clips. Its recipes keep in float: nothing, the gates' LOGISTIC,
-or the gates' convolutions too. `--smoke` runs all of it on noise.
+random weights and gates of 0.0003 or 0.018. The quantizer is calibrated by minimum and maximum, as
+our files are, and not by its moving average, which clips. Its recipes keep in float: nothing, the
+gates' LOGISTIC, or the gates' convolutions too. `--smoke` runs all of it on noise.
 """
 
 import argparse
