@@ -1,12 +1,12 @@
 """Where the normalisation of pixels is: added in front of a model, inside it, or with its user."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import keras
 
 from .preprocess import Preprocess
 
-INCLUDED = "included"
+INCLUDED: Final = "included"
 Normalisation = Preprocess | Literal["included"] | None
 
 
