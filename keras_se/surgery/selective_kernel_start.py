@@ -26,6 +26,7 @@ def selective_kernel(block: ConvBlock, options: dict) -> SelectiveKernelConv2D:
         options: the arguments that the user gave.
     """
     conv, norm = block.conv.operation, block.norm.operation
+    taken_over = {"conv0": conv, "norm0": norm}
     defaults = {
         "kernel_regularizer": conv.kernel_regularizer,
         "ratio": min(16, conv.filters),  # the reduced width is at least min_width anyway
@@ -38,6 +39,7 @@ def selective_kernel(block: ConvBlock, options: dict) -> SelectiveKernelConv2D:
         activation="linear" if block.activation is None else "relu",
         epsilon=norm.epsilon,
         momentum=norm.momentum,
+        frozen=tuple(name for name, old in taken_over.items() if not old.trainable),
         name=conv.name,
         dtype=conv.dtype_policy,
         **defaults | options,
