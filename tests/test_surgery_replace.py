@@ -67,6 +67,16 @@ def test_the_new_layer_starts_as_the_old_one_in_training_too(case, training):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-5 if training else 1e-6)
 
 
+@pytest.mark.parametrize("relu", [keras.activations.relu, ops.relu])
+def test_functions_count_as_the_activation(relu):
+    model = block(activation=None)
+    norm = keras.Model(model.inputs, relu(model.get_layer("norm").output))
+    changed = keras_se.replace(norm)
+    assert changed.get_layer("conv").activation is keras.activations.relu
+    assert len(changed.operations) == 2
+    np.testing.assert_allclose(changed(IMAGES), norm(IMAGES), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("frozen", [("conv", "norm"), ("norm",)])
 def test_what_was_frozen_stays_frozen_and_the_new_trains(frozen, tmp_path):
     model = block()
