@@ -20,6 +20,7 @@ from keras_se.explain import grad_cam
 from keras_se.layers import (
     CONVS,
     GATES,
+    DilatedAverage,
     GroupedConv2D,
     PaddedShortcut,
     ResidualTail,
@@ -34,6 +35,7 @@ MAKERS = {
     **{name: partial(conv, 64, strides=2, groups=4) for name, conv in CONVS.items()},
     "grouped": partial(GroupedConv2D, 64, 3, padding="same", groups=4),
     "shortcut": partial(PaddedShortcut, 64, strides=2),
+    "average": partial(DilatedAverage, 2),
 }
 X = np.random.default_rng(0).normal(size=(2, 9, 8, 32)).astype("float32")
 

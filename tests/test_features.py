@@ -1,10 +1,13 @@
 """Feature maps by level, and dilation in place of strides."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
 from keras_se.applications import ResNet18, ResNet50, SEResNet18, SEResNetCIFAR, SKNet26, features
+from keras_se.applications.residual import DEEP
 from keras_se.applications.resnet import SPECS
 
 
@@ -56,13 +59,22 @@ def test_unknown_levels_and_models_are_refused():
         features(Subclassed())
 
 
+SHORTCUTS = {
+    "ResNet18": SPECS["ResNet18"],
+    "ResNet50": SPECS["ResNet50"],
+    "average": replace(SPECS["ResNet18"], **DEEP),
+    "average bottleneck": replace(SPECS["ResNet50"], **DEEP, depths=(1, 1, 1, 1)),
+    "3x3": replace(SPECS["ResNet50"], shortcut_size=3, depths=(1, 1, 1, 1)),
+}
+
+
 def trunk(name, output_stride):
-    chosen = SPECS[name].customise(output_stride=output_stride)
+    chosen = SHORTCUTS[name].customise(output_stride=output_stride)
     inputs = keras.Input((None, None, 3))
     return keras.Model(inputs, chosen.trunk(inputs))
 
 
-@pytest.mark.parametrize("name", ["ResNet18", "ResNet50"])
+@pytest.mark.parametrize("name", SHORTCUTS)
 @pytest.mark.parametrize("output_stride", [8, 16])
 def test_dilated_networks_contain_the_strided_ones(name, output_stride):
     x = np.random.default_rng(0).normal(size=(1, 64, 96, 3)).astype("float32")

@@ -50,6 +50,7 @@ CASES = {
         GroupedConv2D, partial(GroupedConv2D, 64, 3, padding="same", groups=4)
     ),
     "padded shortcut": Case(PaddedShortcut, partial(PaddedShortcut, 64, strides=2)),
+    "dilated average": Case(layers.DilatedAverage, partial(layers.DilatedAverage, 2)),
     "residual tail": Case(ResidualTail, ResidualTail, takes_pair=True),
     "gated residual tail": Case(ResidualTail, gated_tail, takes_pair=True),
 }
