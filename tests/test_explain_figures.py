@@ -123,6 +123,19 @@ def test_grad_cam_of_a_head_with_an_earlier_call():
     assert not np.array_equal(second, expected)
 
 
+def test_grad_cam_in_half_precision(mixed_float16):
+    """A head of its own precision, as in our networks, over a float16 feature map."""
+    half = network()
+    keras.config.set_dtype_policy("float32")
+    full = network()
+    full.set_weights(half.get_weights())
+    for layer in (None, "stage2_block1_tail"):
+        expected = explain.grad_cam(full, IMAGES, LABELS, layer)
+        np.testing.assert_allclose(
+            explain.grad_cam(half, IMAGES, LABELS, layer), expected, atol=0.05
+        )
+
+
 def test_grad_cam_of_the_most_probable_class_and_of_a_network():
     model = network()
     predicted = ops.convert_to_numpy(ops.argmax(model(IMAGES), axis=-1))

@@ -63,7 +63,7 @@ def grad_cam(
         if index is None:
             index = ops.convert_to_numpy(ops.argmax(head(maps), axis=-1))
         weights = ops.one_hot(np.asarray(index, "int32"), classes)
-        gradient = _gradient(lambda a, w=weights: ops.sum(head(a) * ops.cast(w, a.dtype)), maps)
+        gradient = _gradient(lambda a, w=weights: ops.sum(ops.cast(head(a), w.dtype) * w), maps)
         found.append(_maps(maps, gradient, images.shape[1:3]))
     return np.concatenate(found)
 
