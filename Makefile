@@ -26,10 +26,12 @@ test-distributed: .venv/ready
 test-matrix: .venv/ready
 	$(BIN)/python -m pytest -q -m slow tests/test_matrix.py
 
-# The layers, applications and training on JAX and PyTorch, in an environment of their own.
+# The layers, applications and training on JAX and PyTorch, and training from TensorFlow
+# Datasets, in an environment of their own.
 test-backends: .venv-backends/ready
 	KERAS_BACKEND=jax .venv-backends/bin/python -m pytest -q tests/test_backends.py tests/test_fit.py
 	KERAS_BACKEND=torch .venv-backends/bin/python -m pytest -q tests/test_backends.py
+	.venv-backends/bin/python -m pytest -q tests/test_tfds.py
 
 # Files with metadata in MediaPipe Tasks, whose absl-py excludes that of the extra `tfmot`.
 test-mediapipe: .venv/ready .venv-mediapipe/ready
@@ -59,7 +61,7 @@ docs: .venv-docs/ready
 
 .venv-backends/ready: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv-backends
-	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]" torch==2.13.0
+	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,tfds]" torch==2.13.0
 	touch $@
 
 .venv-mediapipe/ready:

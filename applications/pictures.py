@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-EXTENSIONS = (".jpeg", ".jpg", ".png")
+from ..picture_folders import class_folders, picture_files
+
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -73,7 +74,7 @@ def batches(files, start, batch_size, load) -> Iterator[tuple[int, np.ndarray]]:
 
 def find_pictures(folder: Path, classes: int, class_names) -> tuple[list[Path], np.ndarray]:
     """The pictures below the classes' folders, and the number of each one's class."""
-    there = [d.name for d in _not_hidden(folder) if d.is_dir()] if folder.is_dir() else []
+    there = [inner.name for inner in class_folders(folder)] if folder.is_dir() else []
     names = there if class_names is None else list(class_names)
     if len(names) != classes or not set(there) <= set(names) or not there:
         raise ValueError(
@@ -81,18 +82,7 @@ def find_pictures(folder: Path, classes: int, class_names) -> tuple[list[Path], 
             f"`class_names` all of their names. Received: data={str(folder)!r} with {len(there)} "
             f"folders, class_names={None if class_names is None else len(names)}"
         )
-    files = [
-        (path, names.index(name))
-        for name in there
-        for path in _not_hidden(folder / name)
-        if path.suffix.lower() in EXTENSIONS
-    ]
+    files = [(path, names.index(name)) for name in there for path in picture_files(folder / name)]
     if not files:
         raise ValueError(f"There are no pictures. Received: data={str(folder)!r}")
     return [path for path, _ in files], np.array([label for _, label in files])
-
-
-def _not_hidden(folder: Path) -> list[Path]:
-    """What a folder holds, by name, without .ipynb_checkpoints, ._a.jpg and the like."""
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(visible, key=lambda path: path.name)

@@ -35,6 +35,8 @@ from keras_se.tflite import (
     prune,
     quantize_aware,
 )
+from keras_se.training import FitSettings
+from keras_se.training.fit_augment import shift_and_flip
 
 CALIBRATION = 500  # pictures
 COLUMNS = ("accuracy", "size_bytes", "compressed_bytes", "latency_ms")
@@ -114,14 +116,8 @@ FILES = {
 
 def augmented(pixels: np.ndarray) -> np.ndarray:
     """Every picture once, shifted by up to 4 pixels and perhaps mirrored, as in training."""
-    random = np.random.default_rng(0)
-    count, height, width, _ = pixels.shape
-    padded = np.pad(pixels, ((0, 0), (4, 4), (4, 4), (0, 0)))
-    rows, columns = random.integers(0, 9, (2, count, 1))
-    rows, columns = rows + np.arange(height), columns + np.arange(width)
-    mirrored = random.random((count, 1)) < 0.5
-    columns = np.where(mirrored, columns[:, ::-1], columns)
-    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    settings = FitSettings("", image_size=pixels.shape[1], batch_size=len(pixels))
+    return np.asarray(shift_and_flip(pixels, settings, 0, slice(None)))
 
 
 def tune(model, images, labels, epochs: int) -> None:

@@ -4,6 +4,7 @@ The main paths are processes of their own. An import of Keras takes seconds; wha
 its arguments alone calls `main` in this one.
 """
 
+import io
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from PIL import Image
 
 from keras_se import cli, tflite
 from keras_se.applications import SEResNetCIFAR, list_models
+from keras_se.cli import train
 
 COMMAND = [sys.executable, "-m", "keras_se"]
 NAMES = [command.name for command in cli.COMMANDS]
@@ -134,6 +136,9 @@ def test_errors_are_one_line(folder, tmp_path, converted, call):
         ("convert", file, *out): "Not a Keras model file",
         ("convert", fake, *out): "Not a Keras model file",
         ("convert", model, "-o", file): "exists; pass --overwrite",
+        ("convert", model, "-o", model, "--overwrite"): "another file of the command",
+        ("convert", model, "-o", tmp_path / "out.h", "--c-array"): "another file of the command",
+        ("compare", model, file, "--data", folder / "pictures", "--threads", "0"): "num_threads=0",
         ("convert", model, "-o", tmp_path / "no" / "out.tflite"): "No such folder",
         ("convert", model, "-o", tmp_path): "is a folder",
         ("convert", model, *out, "--recipe", "int4"): "Unknown recipe 'int4'",
@@ -248,3 +253,17 @@ def test_the_bounds_and_dtypes_of_convert_are_options():
     words = "convert m.keras -o m.tflite --io int16 --max-accuracy-drop 0.02".split()
     arguments = parser.parse_args(words)
     assert (arguments.io, arguments.max_accuracy_drop) == ("int16", 0.02)
+
+
+def test_names_that_the_terminal_has_no_characters_for(monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), "cp1252")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert cli.main(["--version"]) == 0
+    train._print(
+        {"unreadable": {}, "class_accuracy": {"猫": 0.5, "\udce4": 1.0}}
+        | {"model": "m", "accuracy": 0.75, "pictures": 4, "epochs": 1}
+        | {"best_accuracy": 0.75, "seconds": 1},
+        Path("run"),
+    )
+    terminal.flush()
+    assert b"\\u732b" in terminal.buffer.getvalue()

@@ -2,12 +2,14 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_se import tflite
 from keras_se.applications import SEResNetCIFAR
+from keras_se.cli._arguments import read_lines
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,34 @@ def test_labels_c_array_and_onnx(folder, call):
         assert output.stat().st_size == result["size_bytes"]
 
 
+def test_onnx_of_a_model_that_leaves_its_size_open(tmp_path, call):
+    for package in ("onnxruntime", "tf2onnx"):
+        pytest.importorskip(package)
+    steps = [keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D()]
+    keras.Sequential([keras.Input((None, None, 3)), *steps]).save(tmp_path / "open.keras")
+    arguments = ("onnx", tmp_path / "open.keras", "-o", tmp_path / "open.onnx", "--json")
+    status, _, errors = call(*arguments)
+    assert status == 2 and "leaves it open" in errors
+    status, printed, _ = call(*arguments, "--input-size", 12)
+    assert (status, json.loads(printed)["input"]["shape"]) == (0, [1, 12, 12, 3])
+
+
+def test_labels_of_an_editor_that_marks_its_files(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_bytes("cat\r\nö\r\n\r\n".encode("utf-8-sig"))
+    assert read_lines(path) == ["cat", "ö"]
+
+
+def test_a_report_does_not_replace_its_own_files(folder, tmp_path, call):
+    page = tmp_path / "page"
+    (tmp_path / "model.tflite").write_bytes(b"a file")
+    files = (folder / "model.keras", tmp_path / "model.tflite", "--images", tmp_path)
+    for outputs in (("-o", page, "--json", page), ("-o", files[1], "--overwrite")):
+        status, _, errors = call("report", *files, *outputs)
+        assert status == 2 and "another file of the command" in errors
+    assert files[1].read_bytes() == b"a file" and not page.exists()
+
+
 def test_errors_are_one_line(folder, tmp_path, call):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "fake.tflite").write_bytes(b"no model")
@@ -57,7 +87,8 @@ def test_errors_are_one_line(folder, tmp_path, call):
         ("onnx", tmp_path / "fake.tflite", *out): "Not a TFLite model",
         ("onnx", tmp_path / "fake.tflite", *out, "--preprocess"): "exported as it is",
         ("onnx", model, *out, "--opset", "7"): "13..18",
-        ("onnx", model, "-o", model): "exists; pass --overwrite",
+        ("onnx", model, "-o", tmp_path / "none" / "m.onnx"): "No such folder",
+        ("onnx", model, "-o", model, "--overwrite"): "another file of the command",
     }
     for arguments, message in cases.items():
         status, printed, errors = call(*arguments)

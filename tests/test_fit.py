@@ -123,11 +123,30 @@ def test_another_run_in_the_same_folder_is_refused(data, tmp_path):
     small = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
     with pytest.raises(ValueError, match="must map"):  # nothing is cleared for a run that cannot be
         fit(replace(given, seed=1, overwrite=True), model=small)
+    with pytest.raises(ValueError, match="one sigmoid per class"):
+        fit(replace(given, loss="binary", overwrite=True), model=network())
     assert (given.output / "last.keras").exists()
     fit(replace(given, seed=1, overwrite=True), model=network())
-    (given.output / "state.npz").unlink()
-    with pytest.raises(FileExistsError, match=r"without its state\.npz"):
-        fit(replace(given, seed=1), model=network())
+    for content in (None, b"", b"no archive"):
+        (given.output / "state.npz").unlink()
+        if content is not None:
+            (given.output / "state.npz").write_bytes(content)
+        with pytest.raises(FileExistsError, match=r"without a state\.npz that"):
+            fit(replace(given, seed=1), model=network())
+        (given.output / "state.npz").write_bytes(b"")
+
+
+def test_two_runs_into_one_folder_at_a_time_are_refused(data, tmp_path):
+    given, refused = settings(data, tmp_path, epochs=1), []
+
+    class Meanwhile(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            with pytest.raises(BlockingIOError, match=r"Another run .*process \d+ on"):
+                fit(replace(given, overwrite=True), model=network())
+            refused.append((given.output / "settings.toml").exists())
+
+    fit(given, model=network(), callbacks=[Meanwhile()])
+    assert refused == [True]
 
 
 def test_validation_pictures_are_part_of_a_run(data, tmp_path):
@@ -181,7 +200,9 @@ def test_a_callback_may_stop_a_run(data, tmp_path):
     saved = keras.saving.load_model(given.output / "last.keras")
     equal_weights(saved, stopped.model)
     assert json.loads((given.output / "results.json").read_text())["epochs"] == 2
-    assert fit(given, model=network()).epoch == [0, 1]  # complete: not gone on with
+    again = fit(given, model=network())
+    assert again.epoch == [0, 1]  # complete: not gone on with
+    equal_weights(again.model, stopped.model)
 
 
 def test_batch_norm_learns_again_after_a_run_that_broke_off(data, tmp_path):
@@ -322,11 +343,28 @@ def test_several_machines_with_tensorflow_are_refused(data, tmp_path, monkeypatc
         ({"data": "nowhere"}, "no such folder"),
         ({"data": "nothing.npz"}, "no such file"),
         ({"model": "SEResNet51"}, "Unknown model"),
+        ({"model": "a.keras", "image_size": 32, "model_options": {"depth": 8}}, "by name"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(data, tmp_path, values, message):
     with pytest.raises(ValueError, match=message):
         fit(FitSettings(**{"data": data, "output": tmp_path / "run"} | values))
+
+
+def test_validation_pictures_are_looked_at_before_the_work(data, tmp_path):
+    folder = shutil.copytree(data, tmp_path / "pictures")
+    for path in (folder / "val").rglob("*.png"):
+        path.write_bytes(b"no picture")
+    given = settings(folder, tmp_path)
+    with pytest.raises(ValueError, match="None of the 21 pictures"):
+        fit(given, model=network())
+    inside = replace(given, data=str(folder / "train"), output=folder / "train/run")
+    with pytest.raises(ValueError, match="must not lie within"):
+        fit(inside, model=network())
+    shutil.rmtree(folder / "val")
+    with pytest.raises(ValueError, match=r"Beside train/ there must be val/.*\['train'\]"):
+        fit(given, model=network())
+    assert not given.output.exists()
 
 
 def test_a_clone_that_lacks_its_preprocessing_is_refused(data, tmp_path):

@@ -8,6 +8,8 @@ from fit_runs import write_pictures
 
 from keras_se import training
 from keras_se.training import FitSettings, settings_file, sources
+from keras_se.training.fit_compile import Stage, make_schedule
+from keras_se.training.source import Source
 from keras_se.training.source_arrays import CLASS_NAMES
 
 
@@ -21,6 +23,7 @@ def test_arrays_in_an_npz_file(tmp_path):
     assert kept.class_names == ("0", "1", "2")
     wrong = {
         "uint8": {"x_train": images / 255, "y_train": labels},
+        "no pictures in x_train": {"x_train": images[:0], "y_train": labels[:0]},
         "both of x_val and y_val": {"x_train": images, "y_train": labels, "x_val": images},
         r"in \[0, 3\).*-1 to 1": {"x_train": images, "y_train": labels - 1}
         | {"class_names": ["a", "b", "c"]},
@@ -106,6 +109,24 @@ def test_a_preset_gives_the_learning_rate_of_its_source():
     for name, rate in rates.items():
         made = training.make_settings(name, data="pictures")
         assert made.base_learning_rate * made.batch_size / 256 == pytest.approx(rate)
+
+
+def test_the_rate_falls_at_the_step_of_the_source():
+    """He et al.: at 32,000 and 48,000 of 64,000 steps, counted from 0."""
+    made = training.make_settings("cifar", data="pictures")
+    schedule = make_schedule(made, Stage(0, 0, 160, False), 400)
+    rates = [float(schedule(step)) for step in (0, 31_999, 32_000, 47_999, 48_000, 63_999)]
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rtol=1e-6)
+
+
+def test_names_of_files_that_are_no_text():
+    """As an archive from another system leaves them: Latin-1, or halves of a character."""
+    labels = np.zeros(1, int)
+    sources_ = [
+        Source(read=None, labels=labels, class_names=("a",), name=lambda number, name=name: name)
+        for name in (b"\xe4.png".decode(errors="surrogateescape"), "\ud83d.png", "ä.png")
+    ]
+    assert len({source.digest() for source in sources_}) == 3
 
 
 def test_options_of_the_network_add_up_while_it_is_the_same(tmp_path):

@@ -14,6 +14,7 @@ EXTRAS = {
     "onnx",
     "onnxruntime",
     "sklearn",
+    "tensorflow_datasets",
     "tensorflow_model_optimization",
     "tf2onnx",
     "tf_keras",

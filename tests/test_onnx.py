@@ -74,6 +74,28 @@ def test_only_an_nhwc_input_is_transposed(name, layout, tmp_path):
     assert (result.input.name, result.output.name) == ("image", "output")
 
 
+def test_a_file_of_an_open_batch_is_exported_for_one_picture(tmp_path):
+    """As TensorFlow's converter makes it of a Keras model."""
+    import tensorflow as tf
+
+    model = network()
+    content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    result = to_onnx(content, tmp_path / "m.onnx", layout="nchw")
+    assert result.input.shape == (1, 3, 16, 12) and result.snr_db > 90
+    image = pictures(count=1).astype("float32")
+    expected = model.predict(image, verbose=0)
+    np.testing.assert_allclose(
+        run(result.path, image.transpose(0, 3, 1, 2)), expected, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_int16_is_refused_before_the_export(tmp_path):
+    content = tflite.convert(network(), "static_int16x8", pictures()).model
+    with pytest.raises(ValueError, match=r"int16 from opset 21.*Received: a file of int16"):
+        to_onnx(content, tmp_path / "m.onnx")
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("opset", [13, 17, 18])
 def test_the_opset_of_the_file(opset, tmp_path):
     path = to_onnx(NETWORKS["se"](), tmp_path / "m.onnx", opset).path

@@ -74,6 +74,31 @@ def test_a_model_that_takes_raw_pixels_says_so():
             measure(model, result, PREPROCESS(PIXELS), preprocess="included")
 
 
+def test_a_result_is_measured_on_images_of_its_own_kind():
+    model = network()
+    inside, outside = (convert(model, "float32", preprocess=p) for p in (PREPROCESS, None))
+    for measure in (compare, tflite.report):
+        with pytest.raises(ValueError, match="in the file: pass preprocess"):
+            measure(model, inside, PIXELS)
+        with pytest.raises(ValueError, match="not in the file: leave out preprocess"):
+            measure(model, outside, PIXELS, preprocess=PREPROCESS)
+    assert compare(model, inside, PIXELS, preprocess=PREPROCESS, runs=1).snr_db > 60
+
+
+def test_a_model_that_normalises_pixels_is_quantized_for_them(aware):
+    again = tflite.quantize_aware(tflite.strip(aware), "included", calibration=PIXELS)
+    (tensor,) = convert(again, calibration=PIXELS).report.inspection.inputs
+    assert (tensor.scale, tensor.zero_point) == (1.0, 0)
+    with pytest.raises(ValueError, match='pass preprocess="included"'):
+        tflite.quantize_aware(tflite.strip(aware), PREPROCESS)
+    assert compare(again, convert(again), PIXELS, preprocess="included", runs=1).snr_db > 30
+
+
+def test_recipes_of_a_report_are_several():
+    with pytest.raises(TypeError, match=r"sequence of names\. Received: recipes='float32'"):
+        tflite.report(network(), convert(network(), "float32"), PIXELS, recipes="float32")
+
+
 def test_the_normalisation_is_not_added_twice(aware):
     assert normalisation(network(), None) == (None, False)
     assert normalisation(network(), PREPROCESS) == (PREPROCESS, True)
@@ -114,9 +139,21 @@ def test_recipes_of_unknown_dtypes(dtypes, message):
         Recipe("mine", *dtypes, "")
 
 
+@pytest.mark.parametrize("activations", ["float32", "int16"])
+def test_gates_in_float_are_for_int8(activations):
+    with pytest.raises(ValueError, match=f"float_gates=True, activations='{activations}'"):
+        Recipe("mine", "int8", activations, "", float_gates=True)
+
+
+def test_a_lowering_is_a_lowering(nothing_is_converted):
+    with pytest.raises(TypeError, match="Received: lowering='dense'"):
+        convert(network(), "float32", lowering="dense")
+
+
 def test_a_result_is_taken_for_its_file_and_other_things_are_not():
     result = convert(network(), "float32")
-    assert inspect(result) == inspect(result.model)
+    for ask in (inspect, tflite.to_c_array, tflite.compressed_size_bytes):
+        assert ask(result) == ask(result.model)
     with pytest.raises(ValueError, match=r"runs must be at least 1\. Received: runs=0"):
         compare(network(), result, PIXELS, runs=0)
     for ask in (inspect, vela, lambda file: compare(network(), file, PIXELS)):

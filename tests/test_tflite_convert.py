@@ -223,6 +223,8 @@ def test_an_operator_without_integers_is_an_error_in_a_strict_file():
         ({"calibration": np.zeros((1, 8, 8, 3))}, "shape"),
         ({"calibration": np.full((1, 24, 24, 3), 300), "preprocess": Pixels()}, "255"),
         ({"recipe": "float32", "input_size": 8}, "input_size=8"),
+        ({"recipe": "float32", "input_size": (24, -24)}, "number of pixels.*-24"),
+        ({"recipe": "float32", "input_size": 24.5}, "number of pixels.*24.5"),
     ],
 )
 def test_bad_arguments_are_refused_before_any_work(model, monkeypatch, arguments, message):

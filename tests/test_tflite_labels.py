@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_se.tflite import Images, compare, convert, load_images, report
+from keras_se.tflite import (
+    Images,
+    calibrate_ranges,
+    compare,
+    convert,
+    load_images,
+    quantize_aware,
+    report,
+)
 from keras_se.tflite.labels import as_labels, checked_labels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), "uint8")
@@ -57,15 +65,52 @@ def test_boxes_several_classes_and_fractions_are_no_labels(given):
         as_labels(given, 2)
 
 
-def test_a_dataset_whose_second_part_is_no_label_is_told_how_to_go_without():
+def others():
+    """Datasets whose second part is no label: masks, boxes, several things."""
     import tensorflow as tf
 
     masks = tf.data.Dataset.from_tensor_slices((PIXELS, PIXELS[..., :1] > 9))
     boxes = masks.map(lambda image, _: (image, tf.zeros((1 + int(image[0, 0, 0]) % 2, 4))))
-    for dataset in (masks, masks.batch(2), boxes):
+    words = masks.map(lambda image, mask: (image, {"mask": mask, "label": 1}))
+    pairs = masks.map(lambda image, mask: (image, (mask, 1)))
+    return [masks, masks.batch(2), boxes, words, words.batch(2), pairs, pairs.batch(2)]
+
+
+def test_a_dataset_whose_second_part_is_no_label_is_told_how_to_go_without():
+    for dataset in others():
         with pytest.raises(ValueError, match=r"masks or boxes.*dataset\.map\(lambda image, \*_"):
             load_images(dataset, (8, 8, 3))
         assert len(load_images(dataset.map(lambda image, *_: image), (8, 8, 3))) == 4
+        images = load_images(dataset, (8, 8, 3), strict_labels=False)
+        assert len(images) == 4 and images.labels is None
+
+
+def test_to_calibrate_pictures_are_enough(nothing_runs):
+    """Whatever stands beside them; a bound of accuracy needs labels."""
+    import tensorflow as tf
+
+    masks, *_ = others()
+    far = tf.data.Dataset.from_tensor_slices((PIXELS, [0, 1, 2, 5]))
+    for dataset, refused in ((masks, "masks or boxes"), (far, "from 0 to 4")):
+        with pytest.raises(AssertionError, match="the long work has begun"):
+            convert(classifier(), "static_int8", dataset)
+        with pytest.raises(ValueError, match=refused):
+            convert(classifier(), "static_int8", dataset, max_accuracy_drop=0.1)
+
+
+def test_accuracy_is_that_of_labels_and_of_nothing_else():
+    import tensorflow as tf
+
+    labels = tf.data.Dataset.from_tensor_slices((PIXELS, [0, 1, 2, 4]))
+    for dataset, known in ((others()[0], False), (labels, True)):
+        comparison = convert(classifier(), "float32", dataset).report.comparison
+        assert (comparison.file_accuracy is not None) == known
+
+
+def test_a_quantized_model_is_calibrated_by_pictures_alone():
+    masks, *_ = others()
+    model = quantize_aware(classifier(), calibration=masks)
+    calibrate_ranges(model, masks)
 
 
 def test_folders_count_as_labels_where_there_is_one_for_each_class(folders):
@@ -95,8 +140,6 @@ def test_labels_that_are_no_classes_of_the_model_are_refused(
     for images in ({"images": PIXELS, "labels": labels}, {"images": dataset}):
         with pytest.raises(ValueError, match=r"from 0 to 4\. Received: labels from"):
             measure(classifier(), content, **images)
-    with pytest.raises(ValueError, match="from 0 to 4"):
-        convert(classifier(), "float32", dataset)
 
 
 @pytest.mark.parametrize("recipe", ["auto", "static_int8"])

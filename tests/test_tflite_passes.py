@@ -1,15 +1,21 @@
 """The exact rewrites before conversion: equal outputs, and what they do to the operators."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
 from keras_se import applications
+from keras_se.applications.registry import MODELS
+from keras_se.applications.residual import ResidualSpec
 from keras_se.layers import CBAM, GroupedConv2D, ResidualTail, SqueezeExcite
 from keras_se.tflite import Lowering, convert, get_recipe, lower
 from keras_se.tflite.passes import PASSES, apply_passes, rewrite
 from keras_se.tflite.passes.fold_squeeze import fold_squeeze
+from keras_se.tflite.passes.hard_swish import hard_swish
 from keras_se.tflite.passes.merge_groups import merge_groups, merged_groups, widen_groups
+from keras_se.tflite.passes.window_pool import window_pool
 
 layers = keras.layers
 INT8, FLOAT32 = get_recipe("static_int8"), get_recipe("float32")
@@ -147,6 +153,29 @@ def test_folding_of_whole_networks(name, folds):
     assert_equal(before, after)
 
 
+QUICK = {"SEResNet50", "SEResNeXt50", "SENet154"}
+SE_BOTTLENECKS = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+    for name, constructor in MODELS.items()
+    if isinstance(constructor.spec, ResidualSpec)
+    and (constructor.spec.block, constructor.spec.attention) == ("bottleneck", "se")
+]
+# Their 3x3 convolutions are as wide as the blocks: the squeeze would read as much.
+AS_WIDE = {"SEResNeXt101_64x4d", "SEResNeXt101_32x8d", "SEResNeXt101D_32x8d", "SENet154"}
+
+
+@pytest.mark.parametrize("name", SE_BOTTLENECKS)
+def test_folding_of_the_blocks_of_every_bottleneck_network(name):
+    """The network's own stem and blocks, two of them and narrower."""
+    spec = replace(MODELS[name].spec.customise(), depths=(1, 1), widths=(32, 64), stages=(2, 3))
+    inputs = keras.Input((32, 32, 3))
+    before = lower(randomized(keras.Model(inputs, spec.trunk(inputs))))
+    after = apply_passes(before, Lowering(), INT8)
+    folds = sum(layer.name.endswith("_reduce_squeeze") for layer in after.layers)
+    assert folds == (0 if name in AS_WIDE else 2)
+    assert_equal(before, after)
+
+
 def test_se_of_a_basic_block_is_not_folded_in_a_tail():
     x = inputs = keras.Input((8, 8, 8), batch_size=1)
     x = layers.Conv2D(8, 3, padding="same")(x)
@@ -213,6 +242,78 @@ def test_the_channel_mean_is_a_convolution_on_request():
     assert changed.report.comparison.snr_db > 100
 
 
+@pytest.mark.parametrize(
+    ("arguments", "scaled"),
+    [
+        ({"pool_size": 3, "strides": 1, "padding": "same"}, True),
+        ({"pool_size": (2, 5), "strides": 3, "padding": "same"}, True),
+        ({"pool_size": 2, "padding": "same"}, True),  # of 9 rows, the last window is cut
+        ({"pool_size": (1, 2), "strides": 2, "padding": "same"}, False),
+        ({"pool_size": (4, 3), "strides": 2}, False),
+    ],
+)
+def test_window_pools_are_convolutions(arguments, scaled):
+    inputs = keras.Input((9, 8, 4), batch_size=1)
+    pool = layers.AveragePooling2D(**arguments, name="pool")
+    before = keras.Model(inputs, layers.Conv2D(2, 1)(pool(inputs)))
+    after = rewrite(before, window_pool, Lowering(), INT8)
+    kinds = [type(layer) for layer in after.layers[1:]]
+    rescaling = [layers.Rescaling] * scaled
+    assert kinds == [layers.DepthwiseConv2D, *rescaling, layers.Conv2D]
+    assert_equal(before, after)
+    for options, recipe in (({}, FLOAT32), ({"window_pool": "keep"}, INT8)):
+        assert rewrite(before, window_pool, Lowering(**options), recipe) is before
+
+
+def test_a_window_pool_of_two_strides_stays():
+    inputs = keras.Input((9, 8, 4), batch_size=1)
+    before = keras.Model(inputs, layers.AveragePooling2D((2, 3))(inputs))
+    assert rewrite(before, window_pool, Lowering(), INT8) is before
+
+
+def hard_swishes(inputs):
+    """One that a convolution alone reads, one with two readers, one inside a convolution."""
+    swish = keras.activations.hard_silu
+    x = layers.Activation(swish)(layers.Conv2D(8, 3)(inputs))
+    x = layers.Activation(swish)(layers.DepthwiseConv2D(3, padding="same")(x))
+    x = layers.Add()([x, layers.Conv2D(8, 1, activation=swish)(x)])
+    return layers.Dense(3, activation=swish)(layers.Flatten()(x))
+
+
+def test_hard_swishes_are_products():
+    inputs = keras.Input((9, 8, 4), batch_size=1)
+    before = keras.Model(inputs, hard_swishes(inputs))
+    randomized(before)
+    after = rewrite(before, hard_swish, Lowering(), INT8)
+    assert_equal(before, after)
+    names = [layer.name.rsplit("_", 1)[-1] for layer in after.layers]
+    assert (names.count("relu6"), names.count("sixth")) == (3, 2)
+    for options, recipe in (({}, FLOAT32), ({"hard_swish": "keep"}, INT8)):
+        assert rewrite(before, hard_swish, Lowering(**options), recipe) is before
+
+
+def test_an_output_that_is_a_hard_swish_is_not_lost():
+    inputs = keras.Input((4, 4, 3), batch_size=1)
+    x = layers.Activation("hard_silu")(inputs)
+    before = keras.Model(inputs, x)
+    after = rewrite(before, hard_swish, Lowering(), INT8)
+    assert_equal(before, after)
+
+
+def test_xnnpack_takes_window_pools_and_hard_swishes_of_integers():
+    inputs = keras.Input((9, 8, 4))
+    x = layers.AveragePooling2D(3, 1, padding="same")(inputs)
+    x = layers.AveragePooling2D(2)(layers.Activation("hard_silu")(layers.Conv2D(8, 3)(x)))
+    model = keras.Model(inputs, layers.Conv2D(4, 1)(layers.Activation("hard_silu")(x)))
+    images = random(8, 9, 8, 4)
+    inspection = convert(model, "static_int8", images, min_snr_db=30).report.inspection
+    assert inspection.partitions == 1
+    assert set(inspection.not_delegated) == {"QUANTIZE"}
+    lowering = Lowering(window_pool="keep", hard_swish="keep")
+    kept = convert(model, "static_int8", images, lowering=lowering).report.inspection
+    assert {"AVERAGE_POOL_2D", "HARD_SWISH"} < set(kept.not_delegated)
+
+
 @pytest.mark.parametrize("apply", PASSES)
 def test_every_pass_says_why(apply):
     assert len(apply.__doc__.splitlines()) > 3
@@ -251,7 +352,15 @@ def test_a_pass_that_changes_the_outputs_is_an_error(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"groups": "split"}, {"pool": "max"}, {"channel_mean": 1}, {"fold_squeeze": None}]
+    "arguments",
+    [
+        {"groups": "split"},
+        {"pool": "max"},
+        {"channel_mean": 1},
+        {"fold_squeeze": None},
+        {"window_pool": "max"},
+        {"hard_swish": True},
+    ],
 )
 def test_unknown_choices_are_refused(arguments):
     with pytest.raises(ValueError, match="Received: " + next(iter(arguments))):

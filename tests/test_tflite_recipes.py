@@ -124,6 +124,34 @@ def test_a_gate_behind_a_constant_factor_is_a_gate():
     assert snr["static_int8"] < 30 < snr["mixed_int8"]
 
 
+def two_gates(join):
+    """Both halves of one vector of gates, or two vectors, each for a map of its own."""
+    inputs = keras.Input((12, 12, 16))
+    means = layers.GlobalAveragePooling2D(keepdims=True)(inputs)
+    shut = {"activation": "sigmoid", "bias_initializer": keras.initializers.Constant(-6)}
+    if join == "split":
+        gates = keras.ops.split(layers.Conv2D(32, 1, **shut)(means), 2, axis=-1)
+    elif join == "slice":
+        both = layers.Conv2D(32, 1, **shut)(means)
+        gates = [both[..., :16], both[..., 16:]]
+    else:
+        gates = [layers.Conv2D(16, 1, **shut)(means) for _ in range(2)]
+    maps = [layers.Conv2D(16, 1)(inputs), inputs]
+    x = layers.Add()([layers.Multiply()(pair) for pair in zip(maps, gates, strict=True)])
+    if join == "concatenate":
+        x = layers.Multiply()([x, layers.Conv2D(16, 1)(layers.Concatenate()(gates))])
+    return keras.Model(inputs, x)
+
+
+@pytest.mark.parametrize("join", ["split", "slice", "concatenate"])
+def test_gates_that_share_a_scale_with_others(join):
+    images = np.random.default_rng(0).normal(size=(8, 12, 12, 16)).astype("float32")
+    report = convert(two_gates(join), "mixed_int8", images).report
+    assert report.inspection.partitions == 1
+    assert len(report.gates) == (2 if join == "concatenate" else 1)
+    assert report.comparison.snr_db > 30
+
+
 def test_a_swish_is_not_a_gate():
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3, activation="swish")])
     images = pictures(4)[0][:, :8, :8]

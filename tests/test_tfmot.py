@@ -21,6 +21,7 @@ from keras_se.tflite import (
     prune,
     quantize_aware,
 )
+from keras_se.tflite.preprocess import add_preprocess
 from keras_se.tflite.qat.canonical import canonical
 from keras_se.tflite.qat.graph import trace
 from keras_se.tflite.tfmot import bridge, exchange
@@ -219,3 +220,25 @@ def test_a_failing_child_is_one_error_with_its_message(model):
     object.__setattr__(tuning, "batch_size", 0)  # past the check
     with pytest.raises(RuntimeError, match="failed in its own process"):
         cluster(model, tuning, preprocess=Pixels())
+
+
+@needs_tfmot
+def test_a_model_that_normalises_pixels_itself_is_tuned_on_raw_ones(monkeypatch):
+    class ChildStarts(Exception):
+        pass
+
+    def stop(folder):
+        raise ChildStarts
+
+    monkeypatch.setattr(bridge, "_run_child", stop)
+    images, labels = pictures(8)
+    inputs = keras.Input((16, 16, 3))
+    x = layers.GlobalAveragePooling2D()(add_preprocess(inputs, Pixels()))
+    model = keras.Model(inputs, layers.Dense(3)(x))
+    for tune in (prune, cluster):
+        with pytest.raises(ChildStarts):
+            tune(model, Tuning(images, labels), preprocess="included")
+        with pytest.raises(ValueError, match=r"scaled to \[0, 1\]"):
+            tune(model, Tuning(images / 255, labels), preprocess="included")
+        with pytest.raises(ValueError, match='pass preprocess="included"'):
+            tune(model, Tuning(images, labels), preprocess=Pixels())

@@ -49,13 +49,15 @@ def steps_done(output):
     return load_record(output / "state.npz").steps if (output / "state.npz").exists() else 0
 
 
-def test_killed_and_started_again_it_ends_with_the_same_weights(toml, tmp_path):
+def test_killed_and_started_again_it_ends_with_the_same_weights(toml, tmp_path, capfd):
     output = tmp_path / "killed"
     command = [*COMMAND, "--settings", str(toml), "--output", str(output)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     while steps_done(output) < 9 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert main(command[3:]) == 2
+    assert f"now (process {process.pid} on" in capfd.readouterr().err
     process.send_signal(signal.SIGKILL)
     assert process.wait(30) == -signal.SIGKILL
     assert 9 <= steps_done(output) < 40 and not (output / "last.keras").exists()
@@ -67,6 +69,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(toml, tmp_path):
     saved = keras.saving.load_model(output / "last.keras")
     for one, other in zip(saved.weights, whole.model.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
+    assert not (output / ".lock").exists()
     results = json.loads((output / "results.json").read_text())
     assert results["steps"] == 40 and results["epochs"] == 10
 

@@ -1,6 +1,7 @@
 """A file as C source, for TensorFlow Lite for Microcontrollers."""
 
 import re
+from typing import SupportsBytes
 
 _PER_LINE = 16
 _C_KEYWORDS = frozenset(
@@ -12,13 +13,13 @@ _C_KEYWORDS = frozenset(
 )
 
 
-def to_c_array(content: bytes, name: str = "model") -> str:
+def to_c_array(content: SupportsBytes, name: str = "model") -> str:
     """Write bytes as a C or C++ header: an array aligned to 16 bytes, and its length.
 
     A microcontroller without a file system runs a model from such an array in its flash.
 
     Args:
-        content: the bytes, of a .tflite file.
+        content: the bytes of a .tflite file, or a `Result`.
         name: of the array; its length in bytes is `<name>_len`.
 
     Returns:
@@ -48,6 +49,7 @@ def to_c_array(content: bytes, name: str = "model") -> str:
             f"A C name has letters, digits and _, begins with a letter and is no keyword. "
             f"Received: name={name!r}"
         )
+    content = bytes(content)
     if not content:
         raise ValueError("There are no bytes to write. Received: content=b''")
     guard = f"{name.upper()}_H_"

@@ -11,7 +11,7 @@ import numpy as np
 from .images import Images, load_images
 from .labels import checked_labels
 from .lower import lower
-from .normalisation import Normalisation, normalisation
+from .normalisation import Normalisation, check_same, normalisation
 from .outputs import Outputs, run_both
 from .qat.quantize import is_quantized
 from .run import Runner, read_model
@@ -113,7 +113,8 @@ def compare(
 
     Raises:
         ValueError: for images or labels that do not fit, a file that is no TFLite model, or
-            one whose input or output differs from the model's.
+            one whose input or output differs from the model's; for a `Result` with another
+            normalisation.
         TypeError: for a subclassed model, or a file that is neither bytes nor a path.
     """
     if runs < 1:
@@ -121,6 +122,7 @@ def compare(
     content = read_model(tflite)
     shape = Runner(content).image_shape
     added, raw_pixels = normalisation(model, preprocess)
+    check_same(tflite, raw_pixels, preprocess)
     images = load_images(images, shape, raw_pixels)
     lowered = model if is_quantized(model) else lower(model, added, input_size=shape[:2])
     images = checked_labels(images, labels, classes_of(lowered))

@@ -26,6 +26,7 @@ from .recipe import Recipe, get_recipe
 from .requests import (
     check_classes,
     check_labels,
+    check_lowering,
     check_quantized_options,
     noise,
     that_take,
@@ -68,6 +69,8 @@ def convert(
             directory of pictures (`keras_se.tflite.load_images`; a directory gives raw
             pixels, so without `preprocess` they reach the model unchanged). Needed for
             static recipes; the others use them for the comparison alone, and noise without.
+            What a dataset yields besides images counts where it is labels of the model's
+            classes, and is left out otherwise, unless `max_accuracy_drop` needs them.
         io: dtype of the file's input and output: "uint8" (the default of static_int8 and
             mixed_int8, what phone APIs feed), "int8" (theirs too), "int16" (of static_int16x8)
             or "float32" (any; the default of the others).
@@ -91,7 +94,7 @@ def convert(
         returned, unless it misses a bound that was passed.
 
     Raises:
-        TypeError: for a subclassed model, or images of an unknown kind.
+        TypeError: for a subclassed model, images of an unknown kind, or a `lowering` that is none.
         ValueError: for an unknown recipe or io, images that are missing, empty, of another
             shape, NaN or out of range; all before the conversion starts.
         RuntimeError: when the model cannot be lowered exactly, the converter refuses it, the
@@ -109,6 +112,7 @@ def convert(
             f"load it again. Received: backend {keras.backend.backend()!r}"
         )
     shape = image_shape(model, input_size)
+    forms = check_lowering(lowering)
     bounds = Bounds(min_snr_db, min_agreement, max_accuracy_drop)
     classes = classes_of(model)
     if auto and bounds == Bounds():
@@ -120,8 +124,9 @@ def convert(
     added, raw_pixels = normalisation(model, preprocess)
     check_labels(labels, model, shape, raw_pixels, io)
     if calibration is not None:
-        images, compared_on = load_images(calibration, shape, raw_pixels), "images"
-        images = checked_labels(images, None, classes)
+        needed = bounds.max_accuracy_drop is not None  # to calibrate, the pictures are enough
+        images = load_images(calibration, shape, raw_pixels, strict_labels=needed)
+        images, compared_on = checked_labels(images, None, classes, strict=needed), "images"
     elif auto or (candidates[0].needs_calibration and not quantized):
         raise ValueError(
             f"Recipe {'auto' if auto else candidates[0].name!r} needs images to learn the ranges "
@@ -149,7 +154,7 @@ def convert(
         raw_pixels=raw_pixels,
         quantized=quantized,
         io=io,
-        lowering=lowering or Lowering(),
+        lowering=forms,
         labels=labels,
     )
     if auto:

@@ -6,6 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 _ACTIVATIONS = ("SOFTMAX", "LOGISTIC")
 _PASS_THROUGH = ("QUANTIZE", "DEQUANTIZE", "RESHAPE")
+_REST = 2**20  # bytes, of a file without its weights: a first guess
 
 _OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
 _DTYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if name[0] != "_"}
@@ -18,9 +19,10 @@ def unpack(content: bytes) -> schema.ModelT:
 
 def pack(model: schema.ModelT) -> bytes:
     """The object tree as a file."""
-    builder = _AlignedBuilder(1024)
+    weights = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+    builder = _AlignedBuilder(weights + _REST)  # it would grow by doubling, with a copy each time
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return bytes(memoryview(builder.Bytes)[builder.Head() :])
 
 
 class _AlignedBuilder(flatbuffers.Builder):
@@ -82,6 +84,20 @@ def with_logits(content: bytes) -> bytes | None:
     if activation is None:
         return None
     return with_outputs(content, [activation[1]])
+
+
+def with_fixed_batch(content: bytes) -> bytes:
+    """The file for the shapes that it states, batch 1, where its signature leaves some open.
+
+    TensorFlow's converter leaves the batch open unless it is told not to.
+    """
+    model = unpack(content)
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    if all(t.shapeSignature is None or -1 not in t.shapeSignature for t in tensors):
+        return content
+    for tensor in tensors:
+        tensor.shapeSignature = None
+    return pack(model)
 
 
 def with_outputs(content: bytes, tensors: list[int]) -> bytes:

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import flatfile
 from .images import Images
+from .multipliers import REQUANTIZES
 from .run import Runner
 
 # int8 LOGISTIC has this step in every file: its kernel knows no other.
@@ -14,6 +15,8 @@ STEP = 1 / 256
 MIN_SNR_DB = 30.0  # a constant gate of 0.036
 _MOST_IMAGES = 32
 _SAME_SCALE = ("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS")
+_PARTS = ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V")  # with the scale of the whole
+_ANY_SCALE = (*REQUANTIZES, "QUANTIZE", "DEQUANTIZE", "MEAN")  # what may read any scale
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,12 @@ def find_gates(model) -> list:
 
 
 def _source(model, producers: dict, tensor: int):
-    """What made a tensor, but for its shape and a constant factor (that of `sigmoid2`)."""
+    """What made a tensor or what it is a part of, but for a constant factor (`sigmoid2`)."""
     inputs = list(model.subgraphs[0].inputs)
     while (operator := producers.get(tensor)) is not None:
         name = flatfile.operator_name(model, operator)
         varying = [source for source in operator.inputs if source in producers or source in inputs]
-        if name not in _SAME_SCALE and not (name == "MUL" and len(varying) == 1):
+        if name not in (*_SAME_SCALE, *_PARTS) and not (name == "MUL" and len(varying) == 1):
             return operator
         tensor = varying[0] if varying else operator.inputs[0]
     return None
@@ -114,21 +117,33 @@ def fit_gate_scales(quantized: bytes, calibrated: bytes) -> bytes:
     model = flatfile.unpack(quantized)
     graph = model.subgraphs[0]
     producers = {output: operator for operator in graph.operators for output in operator.outputs}
-    fitted = {}
-    for operator in graph.operators:  # in order of execution
+    for operator in graph.operators:
         name, source = flatfile.operator_name(model, operator), operator.inputs[0]
         was_float = flatfile.dtype_name(graph.tensors[source]) == "float32"  # not int8 to uint8
-        if name == "QUANTIZE" and source in producers and was_float:
-            before = flatfile.operator_name(model, producers[source])
-            if before == "LOGISTIC":
-                observed = ranges[graph.tensors[source].name]
-                fitted[operator.outputs[0]] = max(float(observed.max[0]), 1e-6) / 255
-        elif name in _SAME_SCALE and source in fitted:
-            fitted[operator.outputs[0]] = fitted[source]
-    for index, scale in fitted.items():
-        quantization = graph.tensors[index].quantization
-        quantization.scale, quantization.zeroPoint = [scale], [-128]
+        if name != "QUANTIZE" or source not in producers or not was_float:
+            continue
+        if flatfile.operator_name(model, producers[source]) == "LOGISTIC":
+            observed = ranges[graph.tensors[source].name]
+            scale = max(float(observed.max[0]), 1e-6) / 255
+            for index in _of_one_scale(model, operator.outputs[0]):
+                quantization = graph.tensors[index].quantization
+                quantization.scale, quantization.zeroPoint = [scale], [-128]
     return flatfile.pack(model)
+
+
+def _of_one_scale(model, tensor: int) -> list[int]:
+    """A tensor and all that must have its scale; none where an operator joins it with others."""
+    graph, found = model.subgraphs[0], [tensor]
+    for index in found:  # which grows
+        for operator in graph.operators:
+            if index not in operator.inputs:
+                continue
+            name = flatfile.operator_name(model, operator)
+            if name in (*_SAME_SCALE, *_PARTS):
+                found += [int(output) for output in operator.outputs]
+            elif name not in _ANY_SCALE:
+                return []
+    return found
 
 
 def _size(graph, tensor: int) -> int:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..picture_folders import class_folders, picture_files
 from .labels import dataset_labels
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
 
 
@@ -31,7 +31,9 @@ class Images:
         return len(self.pixels)
 
 
-def load_images(source, shape: tuple[int, int, int], raw_pixels: bool = False) -> Images:
+def load_images(
+    source, shape: tuple[int, int, int], raw_pixels: bool = False, strict_labels: bool = True
+) -> Images:
     """Read images from any of the accepted sources and check them.
 
     All images are held in memory (224x224x3 as uint8: 150 kB each); `.take(n)` of a
@@ -47,12 +49,14 @@ def load_images(source, shape: tuple[int, int, int], raw_pixels: bool = False) -
             the dataset or are the positions of the class folders in sorted order.
         shape: (h, w, c) that the model takes.
         raw_pixels: the images are raw pixels and must lie in [0, 255].
+        strict_labels: whether the second part of a dataset's tuples must be labels. False takes
+            the images alone where it is something else, such as masks or boxes.
 
     Raises:
         TypeError: for a source of another kind.
         ValueError: when there are no images, a shape differs, a value is NaN or infinite or
             out of the range, a picture cannot be read, or the second part of a dataset is no
-            label.
+            label, with `strict_labels`.
     """
     tf = sys.modules.get("tensorflow")  # whoever passes a Dataset has imported it
     if isinstance(source, Images):
@@ -60,7 +64,7 @@ def load_images(source, shape: tuple[int, int, int], raw_pixels: bool = False) -
     elif isinstance(source, (str, os.PathLike)):
         images = _from_directory(Path(source), shape)
     elif tf is not None and isinstance(source, tf.data.Dataset):
-        images = _from_dataset(source, tf)
+        images = _from_dataset(source, tf, strict_labels)
     elif isinstance(source, (list, tuple)):
         images = Images(_stack(source, shape))
     elif isinstance(source, np.ndarray) or (tf is not None and tf.is_tensor(source)):
@@ -113,7 +117,7 @@ def _stack(arrays, shape) -> np.ndarray:
     return np.stack(arrays) if arrays else np.empty((0, *shape))
 
 
-def _from_dataset(dataset, tf) -> Images:
+def _from_dataset(dataset, tf, strict_labels: bool) -> Images:
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("The dataset repeats for ever: pass dataset.take(n)")
     images, labels = [], []
@@ -127,28 +131,26 @@ def _from_dataset(dataset, tf) -> Images:
         batched = image.ndim == 4
         images.append(image if batched else image[None])
         if rest:
-            labels.append(np.asarray(rest[0]) if batched else np.asarray(rest[0])[None])
+            labels.append(rest[0] if batched else [rest[0]])
     if not images:
         raise ValueError("No images were given. Received: an empty dataset")
     pixels = np.concatenate(images)
-    return Images(pixels, dataset_labels(labels, len(pixels)) if labels else None)
+    found = dataset_labels(labels, len(pixels), strict_labels) if labels else None
+    return Images(pixels, found)
 
 
 def _from_directory(directory: Path, shape) -> Images:
     if not directory.is_dir():
         raise ValueError(f"No such directory of pictures. Received: {str(directory)!r}")
-    folders = sorted(
-        path
-        for path in directory.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and _pictures(path)
-    )
-    loose = _pictures(directory)
+    by_class = {folder: picture_files(folder) for folder in class_folders(directory)}
+    folders = [folder for folder, files in by_class.items() if files]
+    loose = picture_files(directory)
     if folders and loose:
         raise ValueError(
             "Pictures lie either directly in the directory or in one folder per class, not both. "
             f"Received: {str(directory)!r} with {loose[0].name!r} and {folders[0].name!r}/"
         )
-    files = loose or [file for folder in folders for file in _pictures(folder)]
+    files = loose or [file for folder in folders for file in by_class[folder]]
     if not files:
         raise ValueError(f"No PNG or JPEG pictures in the directory. Received: {str(directory)!r}")
     pixels = np.stack([read_picture(file, shape) for file in files])
@@ -157,14 +159,6 @@ def _from_directory(directory: Path, shape) -> Images:
     names = tuple(folder.name for folder in folders)
     labels = np.array([names.index(file.parent.name) for file in files])
     return Images(pixels, labels, names)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in _SUFFIXES and path.is_file() and not path.name.startswith(".")
-    )
 
 
 def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:

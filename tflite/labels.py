@@ -34,7 +34,9 @@ def _are_shares(rows: np.ndarray) -> bool:
     return bool((rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-2))
 
 
-def checked_labels(images: "Images", labels=None, classes: int | None = None) -> "Images":
+def checked_labels(
+    images: "Images", labels=None, classes: int | None = None, strict: bool = True
+) -> "Images":
     """The images with labels that are classes of a model, or with none.
 
     Args:
@@ -42,6 +44,7 @@ def checked_labels(images: "Images", labels=None, classes: int | None = None) ->
         labels: class indices or one-hot rows. None takes those of the images, unless they count
             class folders and the model has another number of classes.
         classes: of the model; None where its output is not one row of at least two.
+        strict: whether labels that do not fit are refused; False leaves them out.
 
     Raises:
         ValueError: for labels that are not one for each image, each in [0, classes).
@@ -54,6 +57,8 @@ def checked_labels(images: "Images", labels=None, classes: int | None = None) ->
     if labels is None or classes is None:
         return replace(images, labels=None)
     if not 0 <= labels.min() <= labels.max() < classes:
+        if not strict:
+            return replace(images, labels=None)
         raise ValueError(
             f"Labels are classes of the model, from 0 to {classes - 1}. Received: labels from "
             f"{labels.min()} to {labels.max()}. {_WITHOUT_LABELS}"
@@ -61,11 +66,23 @@ def checked_labels(images: "Images", labels=None, classes: int | None = None) ->
     return replace(images, labels=labels)
 
 
-def dataset_labels(parts: list[np.ndarray], count: int) -> np.ndarray:
-    """Class indices, (n,), from the second part of each element of a dataset."""
+def dataset_labels(parts: list, count: int, strict: bool = True) -> np.ndarray | None:
+    """Class indices, (n,), from the second part of each element of a dataset.
+
+    Args:
+        parts: for each element a row of labels, or whatever else there is.
+        count: number of images.
+        strict: whether what is no label is refused; False gives None for it.
+
+    Raises:
+        ValueError: for masks, boxes, dictionaries and the like, with `strict`.
+    """
     try:
-        return as_labels(np.concatenate(parts), count)  # refuses parts of different shapes itself
+        rows = [np.asarray(part) for part in parts]
+        return as_labels(np.concatenate(rows), count)  # refuses rows of different shapes itself
     except ValueError as error:
+        if not strict:
+            return None
         raise ValueError(
             "The second part of a dataset's tuples is taken for labels, and these are none; masks "
             f"or boxes are not used. {_WITHOUT_LABELS}. {error}"

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -9,10 +10,11 @@ from . import flatfile
 from .images import Images
 from .reasons import magnified, reason_of
 from .run import Runner
-from .scores import snr_db
+from .seen import Seen
 
 _MOST_IMAGES = 8
 _LOSS_DB = 3.0  # of an operator by itself: what is named
+_LARGE_LOSS_DB = 6.0  # less than this, without a known reason, explains no poor file
 _USUAL_SNR_DB = 40.0  # what int8 keeps of a tensor of any one range
 
 
@@ -60,38 +62,34 @@ def layer_errors(calibrated: bytes, quantized: bytes, images: Images) -> tuple[L
         One `LayerError` for each operator whose output exists in both, in order of execution;
         none for a file of another converter, which names its tensors in its own way.
     """
-    float_model, model = flatfile.unpack(calibrated), flatfile.unpack(quantized)
-    float_tensors, tensors = _computed(float_model), _computed(model)
-    shapes = _shapes(float_model), _shapes(model)
-    names = [
-        name
-        for name, index in tensors.items()
-        if name in float_tensors and shapes[0][float_tensors[name]] == shapes[1][index]
-    ]
-    if not names:
+    model = flatfile.unpack(quantized)
+    float_tensors, tensors = _computed(flatfile.unpack(calibrated)), _computed(model)
+    common = {
+        name: (float_tensors[name][0], index)
+        for name, (index, shape) in tensors.items()
+        if name in float_tensors and float_tensors[name][1] == shape
+    }
+    if not common:
         return ()
-    references = _run(calibrated, [float_tensors[name] for name in names], images)
-    values = _run(quantized, [tensors[name] for name in names], images)
     graph = model.subgraphs[0]
-    known = {tensors[name] for name in names}
-    snrs: dict[int, float] = {}
-    seen: dict[int, np.ndarray] = {}
+    known = {index for _, index in common.values()}
+    seen: dict[int, Seen] = {}
     errors = []
     operators = {output: op for op in graph.operators for output in op.outputs}
-    for name, reference, value in zip(names, references, values, strict=True):
-        if not np.any(reference):
+    for name, tensor in _run_both(calibrated, quantized, common, images).items():
+        if not tensor.signal:
             continue
-        operator = _maker(model, operators, known, tensors[name])
-        snrs[tensors[name]] = snr = snr_db(reference, value)
+        _, index = common[name]
+        operator = _maker(model, operators, known, index)
         kind = flatfile.operator_name(model, operator)
-        before = min((_source_snr(snrs, operators, i) for i in operator.inputs), default=math.inf)
-        reason = reason_of(kind, reference, graph.tensors[operator.outputs[0]])
-        error = LayerError(name, kind, snr, before, reason)
+        before = min((_source_snr(seen, operators, i) for i in operator.inputs), default=math.inf)
+        reason = reason_of(kind, tensor, graph.tensors[operator.outputs[0]])
+        error = LayerError(name, kind, tensor.snr_db, before, reason)
         if reason is None and not error.loss_db < _LOSS_DB:
             rounded = seen.get(operator.inputs[0]) if _is_hybrid(graph, operator) else None
             half = _half_kernel(model, operators, operator)
-            error = replace(error, reason=magnified(kind, value, half, rounded))
-        seen[tensors[name]] = reference
+            error = replace(error, reason=magnified(kind, tensor, half, rounded))
+        seen[index] = tensor
         errors.append(error)
     return tuple(errors)
 
@@ -104,34 +102,50 @@ def worst_layers(errors: tuple[LayerError, ...], count: int = 5) -> tuple[LayerE
 
 def spread_loss(errors: tuple[LayerError, ...]) -> str | None:
     """Why a file is poor in which no layer stands out; None where one does."""
-    if worst_layers(errors):
+    worst = worst_layers(errors)
+    if any(error.reason or error.loss_db >= _LARGE_LOSS_DB for error in worst):
         return None
     if not errors:
         return "no tensor of the file can be found in the float32 file"
     known = [error.snr_db for error in errors if math.isfinite(error.snr_db)] or [math.inf]
+    limit_db = _LARGE_LOSS_DB if worst else _LOSS_DB
     return (
-        f"no operator loses {_LOSS_DB:.0f} dB by itself; the rounding of {len(errors)} adds up, "
+        f"no operator loses {limit_db:.0f} dB by itself; the rounding of {len(errors)} adds up, "
         f"from {known[0]:.0f} dB after the first down to {min(known):.0f} dB: quantize_aware "
         "trains the network for it, a recipe of more bits avoids it"
     )
 
 
-def _computed(model) -> dict[str, int]:
-    """Index by name of the tensors that operators make."""
+def _computed(model) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Index and shape, () where none is stated, by name of the tensors that operators make."""
     graph = model.subgraphs[0]
     indices = [int(index) for operator in graph.operators for index in operator.outputs]
-    return {flatfile.tensor_name(graph.tensors[index]): index for index in indices}
+    tensors = [(index, graph.tensors[index]) for index in indices]
+    return {
+        flatfile.tensor_name(tensor): (index, () if tensor.shape is None else tuple(tensor.shape))
+        for index, tensor in tensors
+    }
 
 
-def _shapes(model) -> list[tuple[int, ...]]:
-    """Of all tensors of a file; () where none is stated."""
-    return [tuple(() if t.shape is None else t.shape) for t in model.subgraphs[0].tensors]
+def _run_both(
+    calibrated: bytes, quantized: bytes, common: dict[str, tuple[int, int]], images: Images
+) -> dict[str, Seen]:
+    """What the common tensors, by name with their index in each file, were on a few images.
 
-
-def _run(content: bytes, tensors: list[int], images: Images) -> list[np.ndarray]:
-    runner = Runner(flatfile.with_outputs(content, tensors))
-    rows = [runner(image)[-len(tensors) :] for image in images.pixels[:_MOST_IMAGES]]
-    return [np.concatenate(column) for column in zip(*rows, strict=True)]
+    Of all of them only those of one invocation are in memory, inside the interpreters.
+    """
+    indices = zip(*common.values(), strict=True)
+    runners = [
+        Runner(flatfile.with_outputs(content, list(tensors)))
+        for content, tensors in zip((calibrated, quantized), indices, strict=True)
+    ]
+    own = [len(runner.outputs) - len(common) for runner in runners]  # outputs, which come first
+    seen = {name: Seen() for name in common}
+    for image in images.pixels[:_MOST_IMAGES]:
+        made = [islice(r.one_by_one(image), n, None) for r, n in zip(runners, own, strict=True)]
+        for tensor, reference, value in zip(seen.values(), *made, strict=True):
+            tensor.add(reference, value)
+    return seen
 
 
 def _maker(model, operators: dict, known: set[int], tensor: int):
@@ -162,8 +176,8 @@ def _half_kernel(model, operators: dict, operator) -> np.ndarray | None:
     return np.frombuffer(bytes(content), "float16")
 
 
-def _source_snr(snrs: dict, operators: dict, tensor: int) -> float:
+def _source_snr(seen: dict[int, Seen], operators: dict, tensor: int) -> float:
     """SNR of a tensor, or of what it was copied from where its name is in one file only."""
-    while tensor not in snrs and tensor in operators:
+    while tensor not in seen and tensor in operators:
         tensor = operators[tensor].inputs[0]
-    return snrs.get(tensor, math.inf)
+    return seen[tensor].snr_db if tensor in seen else math.inf

@@ -5,7 +5,6 @@ from typing import Literal
 import keras
 
 from .preprocess import Preprocess
-from .qat.quantize import is_quantized, takes_raw_pixels
 
 INCLUDED = "included"
 Normalisation = Preprocess | Literal["included"] | None
@@ -22,13 +21,17 @@ def normalisation(model: keras.Model, preprocess: Normalisation) -> tuple[Prepro
     Raises:
         ValueError: for another word, or where the normalisation would be there twice.
     """
+    # Here, because `quantize_aware` asks for a normalisation too.
+    from .qat.quantize import is_quantized, takes_raw_pixels
+
     if is_quantized(model):
-        if preprocess is not None:
+        raw_pixels = takes_raw_pixels(model)
+        if preprocess is not None and not (raw_pixels and preprocess == INCLUDED):
             raise ValueError(
                 "A model from `quantize_aware` was trained with its preprocessing inside: pass "
                 f"preprocess to `quantize_aware`. Received: preprocess={preprocess!r}"
             )
-        return None, takes_raw_pixels(model)
+        return None, raw_pixels
     if isinstance(preprocess, str):
         if preprocess != INCLUDED:
             raise ValueError(
@@ -44,3 +47,16 @@ def normalisation(model: keras.Model, preprocess: Normalisation) -> tuple[Prepro
             f'pixels itself, pass preprocess="{INCLUDED}". Received: preprocess={preprocess!r}'
         )
     return preprocess, preprocess is not None
+
+
+def check_same(file, raw_pixels: bool, preprocess: Normalisation) -> None:
+    """Raise where a `Result` was converted with another normalisation than is passed now.
+
+    Bytes and paths do not say. Images in one form, fed to a file of the other, would give figures
+    that mean nothing.
+    """
+    from .result import Result  # here, because it holds what `compare` returns
+
+    if isinstance(file, Result) and file.report.preprocess != raw_pixels:
+        inside = "in the file: pass" if file.report.preprocess else "not in the file: leave out"
+        raise ValueError(f"The normalisation is {inside} preprocess. Received: {preprocess!r}")

@@ -6,6 +6,7 @@ import numpy as np
 
 from . import flatfile
 from .gates import MIN_SNR_DB, STEP
+from .seen import Seen
 
 _SUMS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "ADD", "SUB")
 _HALF = np.finfo("float16")
@@ -15,12 +16,12 @@ _SMALLEST_RANGE = 1e-6  # TensorFlow's converter widens smaller ones
 _POOR_SNR_DB = {8: 30.0, 16: 78.0}  # by bits
 
 
-def reason_of(kind: str, reference: np.ndarray, tensor) -> str | None:
+def reason_of(kind: str, seen: Seen, tensor) -> str | None:
     """Why an integer tensor cannot hold these values, where one of the known causes is there.
 
     Args:
         kind: operator that makes it.
-        reference: its values in float32, of any number of images.
+        seen: its values in float32, on any number of images.
         tensor: of an unpacked file.
     """
     quantization, dtype = tensor.quantization, flatfile.dtype_name(tensor)
@@ -29,11 +30,10 @@ def reason_of(kind: str, reference: np.ndarray, tensor) -> str | None:
     scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
     limits = np.iinfo(dtype)
     low, high = (limits.min - zero_point) * scale, (limits.max - zero_point) * scale
-    smallest, largest = float(reference.min()), float(reference.max())
-    power = float(np.square(reference, dtype="float64").mean())
+    smallest, largest, power = seen.smallest, seen.largest, seen.power
     if kind == "LOGISTIC" and dtype == "int8" and power < 10 ** (MIN_SNR_DB / 10) * STEP**2 / 12:
         return (
-            f"small gate, mean {reference.mean():.3g} in steps of 1/256; "
+            f"small gate, mean {seen.mean:.3g} in steps of 1/256; "
             'use recipe="mixed_int8" or a hard_sigmoid gate'
         )
     if largest - high > 0.1 * (high - low) or low - smallest > 0.1 * (high - low):
@@ -49,7 +49,7 @@ def reason_of(kind: str, reference: np.ndarray, tensor) -> str | None:
         )
     if max(abs(smallest), abs(largest)) < 16 * scale:
         return f"coarse scale, values up to {max(-smallest, largest):.3g} in steps of {scale:.3g}"
-    outlier = outlier_channel(reference, _OUTLIER * (high - low) / (255 * scale))
+    outlier = outlier_channel(seen.channels, _OUTLIER * (high - low) / (255 * scale))
     if outlier is not None:
         return f"{outlier}: one scale serves both"
     if 10 * math.log10(max(power, 1e-300) * 12 / scale**2) < _POOR_SNR_DB.get(limits.bits, 0.0):
@@ -60,9 +60,12 @@ def reason_of(kind: str, reference: np.ndarray, tensor) -> str | None:
     return None
 
 
-def outlier_channel(values: np.ndarray, factor: float = _OUTLIER) -> str | None:
-    """The largest channel, where it is `factor` times the median one; else None."""
-    channels = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
+def outlier_channel(channels: np.ndarray, factor: float = _OUTLIER) -> str | None:
+    """The largest of some channels' magnitudes, where it is `factor` times the median; else None.
+
+    >>> outlier_channel(np.array([1.0, 2.0, 50.0]))
+    'outlier channel 2, 25 times the median channel'
+    """
     median = float(np.median(channels))
     if len(channels) == 1 or not 0 < median * factor < channels.max():
         return None
@@ -72,23 +75,21 @@ def outlier_channel(values: np.ndarray, factor: float = _OUTLIER) -> str | None:
     )
 
 
-def magnified(
-    kind: str, value: np.ndarray, kernel: np.ndarray | None, rounded: np.ndarray | None
-) -> str | None:
+def magnified(kind: str, seen: Seen, kernel: np.ndarray | None, rounded: Seen | None) -> str | None:
     """Why an operator loses whose own range is fine.
 
     Args:
         kind: of the operator.
-        value: what the file has, in float.
+        seen: what it makes.
         kernel: its kernel, where the file has it in float16.
         rounded: its input, where that is float and rounded to int8 while the operator runs.
     """
     largest = 1.0 if kernel is None else float(np.abs(kernel).max())
     if not _HALF.tiny < largest < _HALF.max:  # the converter stops at the largest
         return f"kernel outside float16's [{_HALF.tiny:.1g}, {_HALF.max:.0f}]; use another recipe"
-    if not np.isfinite(value).all():
+    if not seen.finite:
         return "not finite: values beyond the range of their dtype"
-    outlier = None if rounded is None else outlier_channel(rounded)
+    outlier = None if rounded is None else outlier_channel(rounded.channels)
     if outlier is not None:
         return f"{outlier} of its input, which is rounded to int8 in one scale while it runs"
     if kind in _SUMS:

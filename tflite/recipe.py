@@ -36,6 +36,11 @@ class Recipe:
                 f"Unknown activations of a recipe with {self.weights} weights; expected one of "
                 f"{list(_ACTIVATIONS[self.weights])}. Received: activations={self.activations!r}"
             )
+        if self.float_gates and self.activations != "int8":
+            raise ValueError(
+                "Gates are kept in float between int8 activations. "
+                f"Received: float_gates=True, activations={self.activations!r}"
+            )
 
     @property
     def needs_calibration(self) -> bool:

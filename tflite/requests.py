@@ -35,6 +35,13 @@ def check_classes(bounds: Bounds, classes: int | None, model: keras.Model) -> No
             )
 
 
+def check_lowering(lowering: Lowering | None) -> Lowering:
+    """The `Lowering` that is asked for; the default one for None."""
+    if lowering is not None and not isinstance(lowering, Lowering):
+        raise TypeError(f"lowering is a tflite.Lowering. Received: lowering={lowering!r}")
+    return lowering or Lowering()
+
+
 def check_quantized_options(recipe: str | Recipe, lowering: Lowering | None) -> None:
     """Raise for options that a quantization-aware model decides itself."""
     if getattr(recipe, "name", recipe) != "static_int8":

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import SupportsBytes
@@ -51,7 +51,8 @@ class Runner:
         xnnpack: whether XNNPACK runs what it can; False leaves all to the built-in kernels.
 
     Raises:
-        ValueError: when the bytes are no TFLite model, or the interpreter refuses them.
+        ValueError: when the bytes are no TFLite model, the interpreter refuses them, or for less
+            than one thread.
         FileNotFoundError: when there is no file at the path.
     """
 
@@ -60,6 +61,8 @@ class Runner:
     ):
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+        if num_threads < 1:
+            raise ValueError(f"num_threads must be at least 1. Received: num_threads={num_threads}")
         content = read_model(model)
         kernels = (
             OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -74,7 +77,9 @@ class Runner:
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"The LiteRT interpreter refuses the file: {error}") from error
         self.inputs = tuple(map(_tensor_info, self.interpreter.get_input_details()))
-        self.outputs = tuple(map(_tensor_info, self.interpreter.get_output_details()))
+        details = self.interpreter.get_output_details()
+        self.outputs = tuple(map(_tensor_info, details))
+        self._output_indices = [detail["index"] for detail in details]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -86,11 +91,14 @@ class Runner:
 
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:
         """Run one image, (h, w, c), given as real values; returns the outputs as real values."""
+        return list(self.one_by_one(image))
+
+    def one_by_one(self, image: np.ndarray) -> Iterator[np.ndarray]:
+        """The same, of a file with many outputs: each is copied when it is asked for."""
         self.set_input(image)
         self.interpreter.invoke()
-        details = self.interpreter.get_output_details()
-        stored = [self.interpreter.get_tensor(detail["index"]) for detail in details]
-        return [info.dequantize(array) for info, array in zip(self.outputs, stored, strict=True)]
+        for index, info in zip(self._output_indices, self.outputs, strict=True):
+            yield info.dequantize(self.interpreter.get_tensor(index))
 
     def set_input(self, image: np.ndarray) -> None:
         """Quantize one image, (h, w, c), into the file's input."""

@@ -14,8 +14,15 @@ def snr_db(reference: np.ndarray, values: np.ndarray) -> float:
     20.0
     """
     reference = np.asarray(reference, "float64")
-    noise = np.square(reference - values).sum()
-    signal = np.square(reference).sum()
+    return ratio_db(np.square(reference).sum(), np.square(reference - values).sum())
+
+
+def ratio_db(signal: float, noise: float) -> float:
+    """10 log10(signal / noise) of two powers, in dB; infinite or minus infinity as `snr_db`.
+
+    >>> ratio_db(25, 0.25)
+    20.0
+    """
     if noise == 0:
         return math.inf
     return 10 * math.log10(signal / noise) if signal > 0 and noise < math.inf else -math.inf

@@ -1,6 +1,9 @@
 """Which Keras models can be converted, the size of their input, and their classes."""
 
+from numbers import Integral
+
 import keras
+import numpy as np
 
 
 def image_shape(model: keras.Model, input_size=None) -> tuple[int, int, int]:
@@ -30,13 +33,18 @@ def image_shape(model: keras.Model, input_size=None) -> tuple[int, int, int]:
         )
     _, *size, channels = model.inputs[0].shape
     if input_size is not None:
-        asked = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
-        if len(asked) != 2 or any(h not in (None, a) for h, a in zip(size, asked, strict=True)):
+        asked = tuple(input_size) if np.ndim(input_size) else (input_size, input_size)
+        if len(asked) != 2 or not all(isinstance(a, Integral) and a > 0 for a in asked):
+            raise ValueError(
+                "input_size is a number of pixels, or height and width. "
+                f"Received: input_size={input_size!r}"
+            )
+        if any(h not in (None, a) for h, a in zip(size, asked, strict=True)):
             raise ValueError(
                 f"The model takes images of {size[0]}x{size[1]} (height, width). "
                 f"Received: input_size={input_size}"
             )
-        size = asked
+        size = [int(a) for a in asked]
     if None in (*size, channels):
         raise ValueError(
             "A converted file has one input size and the model leaves it open: pass "

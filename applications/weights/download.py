@@ -7,18 +7,16 @@ Environment variables:
     KERAS_SE_WEIGHTS_MIRROR: stands in for https://huggingface.co and https://github.com.
 """
 
-import contextlib
 import hashlib
 import os
-import sys
 import time
 import urllib.error
-from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
 import safetensors
 
+from ...locks import held
 from .table import GITHUB, HUGGING_FACE, Weights
 from .transfer import NETWORK_ERRORS, Part
 
@@ -53,7 +51,7 @@ def download(weights: Weights) -> Path:
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise _failure(weights, "HF_HUB_OFFLINE is set, and it is not in the cache")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target.with_name(f"{target.name}.lock")):
+    with held(target.with_name(f"{target.name}.lock"), wait=True):
         if not target.is_file():  # another process may have fetched it meanwhile
             _fetch(weights, target)
     return target
@@ -136,21 +134,3 @@ def _failure(weights: Weights, reason) -> DownloadError:
         "KERAS_SE_WEIGHTS_MIRROR, which stands in for the host; or pass weights=None for random "
         "weights."
     )
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system gives back even if this process is killed."""
-    with path.open("ab") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            while True:
-                with contextlib.suppress(OSError):  # after ten seconds
-                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-                    break
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield  # closing the file gives the lock back

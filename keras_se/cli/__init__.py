@@ -1,6 +1,7 @@
 """The command line: `keras-se COMMAND ...`."""
 
 import contextlib
+import io
 import os
 import sys
 
@@ -50,10 +51,16 @@ def main(argv: list[str] | None = None) -> int:
         The exit status: 0, 2 after an error (one line on stderr, or with --debug a
         traceback), 130 after Ctrl-C.
     """
+    # Names that a terminal has no characters for, or that are no text at all.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    words = sys.argv[1:] if argv is None else argv
     try:
-        arguments = make_parser(COMMANDS, __version__).parse_args(argv)
+        arguments = make_parser(COMMANDS, __version__).parse_args(words)
     except SystemExit as stop:  # argparse has printed the help, the version or an error
         return int(stop.code or OK)
+    arguments.words = words
     try:
         with contextlib.nullcontext() if arguments.debug else silenced():
             arguments.run(arguments)

@@ -10,7 +10,22 @@ from ._console import working
 if TYPE_CHECKING:
     import keras
 
-    from ..tflite import Preprocess
+    from ..tflite.normalisation import Normalisation
+
+# Where raw pixels are normalised -> the flag that says so, and its help.
+PREPROCESS = {
+    "carried": (
+        "--preprocess",
+        "raw pixels in [0, 255] go through the model's own normalisation (model.preprocess), which "
+        "a file that is written takes over; the default where the model carries one",
+    ),
+    "included": (
+        "--preprocess-included",
+        "the model normalises raw pixels itself, as those of tflite.strip, prune and cluster do; a "
+        "file that is written takes them as they are stored",
+    ),
+    "none": ("--no-preprocess", "pixels reach the model, and a file, unchanged"),
+}
 
 
 def load_model(path: Path) -> "keras.Model":
@@ -44,14 +59,22 @@ def check_input(path: Path) -> None:
         raise FileNotFoundError(f"No such file: {str(path)!r}")
 
 
-def check_output(path: Path, overwrite: bool) -> None:
+def check_output(path: Path, overwrite: bool, *others: Path | None) -> None:
     """Raise unless a file can be written, as far as that can be known.
 
+    Args:
+        path: of the file.
+        overwrite: whether one that is there may be replaced.
+        others: files that the command reads or writes besides, which may not be this one.
+
     Raises:
+        ValueError: if it is one of the others.
         FileExistsError: if there is one and `overwrite` is False.
         FileNotFoundError: if the folder is missing.
         IsADirectoryError: if the path is a folder.
     """
+    if any(other is not None and path.resolve() == other.resolve() for other in others):
+        raise ValueError(f"The output is another file of the command too: {str(path)!r}")
     if path.is_dir():
         raise IsADirectoryError(f"The output is a folder, not a file: {str(path)!r}")
     if path.exists() and not overwrite:
@@ -69,37 +92,51 @@ def read_lines(path: Path) -> list[str]:
     """
     check_input(path)
     try:
-        return path.read_text("utf-8").rstrip().splitlines()
+        return path.read_text("utf-8-sig").rstrip().splitlines()  # editors of Windows mark it
     except UnicodeDecodeError as error:
         raise ValueError(f"Not a UTF-8 text file: {str(path)!r}") from error
 
 
-def add_preprocess_argument(parser: argparse.ArgumentParser) -> None:
-    """Let the user say whether the normalisation is in the file."""
+def add_input_size_argument(parser: argparse.ArgumentParser) -> None:
+    """Let the user say what the model leaves open."""
     parser.add_argument(
-        "--preprocess",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="whether the normalisation of pixels is in the file, which then takes raw pixels "
-        "in [0, 255]; the default is yes where the model carries one (model.preprocess), since "
-        "a folder of pictures gives raw pixels",
+        "--input-size",
+        type=int,
+        metavar="PIXELS",
+        help="height and width, for a model that leaves them open",
     )
 
 
-def preprocess_of(model: "keras.Model", wanted: bool | None) -> "Preprocess | None":
-    """The normalisation that a model carries; None where there is none or it is not wanted.
+def add_preprocess_argument(parser: argparse.ArgumentParser) -> None:
+    """Let the user say where raw pixels, which a folder of pictures gives, are normalised."""
+    group = parser.add_mutually_exclusive_group()
+    for where, (flag, text) in PREPROCESS.items():
+        group.add_argument(
+            flag, dest="preprocess", action="store_const", const=where, default=None, help=text
+        )
+
+
+def preprocess_of(model: "keras.Model", where: str | None) -> "Normalisation":
+    """The normalisation as `keras_se.tflite` takes it.
+
+    Args:
+        model: any.
+        where: one of `PREPROCESS`; None is "carried" where the model carries one, else "none".
 
     Raises:
-        ValueError: if it is wanted and the model carries none.
+        ValueError: for "carried" and a model that carries none.
     """
     from ..tflite import Preprocess
+    from ..tflite.normalisation import INCLUDED
 
+    if where == INCLUDED:
+        return INCLUDED
     preprocess = getattr(model, "preprocess", None)
     if not isinstance(preprocess, Preprocess):
         preprocess = None
-    if wanted and preprocess is None:
+    if where == "carried" and preprocess is None:
         raise ValueError(f"--preprocess: the model {model.name!r} carries no `preprocess`")
-    return None if wanted is False else preprocess
+    return None if where == "none" else preprocess
 
 
 def add_vela_arguments(parser) -> None:

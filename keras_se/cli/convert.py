@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ._arguments import (
+    add_input_size_argument,
     add_preprocess_argument,
     check_output,
     load_model,
@@ -55,12 +56,7 @@ def _add_arguments(parser):
     )
     parser.add_argument("--logits", action="store_true", help="leave a final softmax out")
     add_preprocess_argument(parser)
-    parser.add_argument(
-        "--input-size",
-        type=int,
-        metavar="PIXELS",
-        help="height and width, for a model that leaves them open",
-    )
+    add_input_size_argument(parser)
     parser.add_argument(
         "--min-snr-db", type=float, metavar="DB", help="refuse a file with a lower SNR"
     )
@@ -94,10 +90,11 @@ def _add_arguments(parser):
 
 
 def _run(arguments):
-    check_output(arguments.output, arguments.overwrite)
+    read = (arguments.model, arguments.labels)
+    check_output(arguments.output, arguments.overwrite, *read)
     header = arguments.output.with_suffix(".h")
     if arguments.c_array:
-        check_output(header, arguments.overwrite)
+        check_output(header, arguments.overwrite, *read, arguments.output)
     labels = None if arguments.labels is None else read_lines(arguments.labels)
     with working("loading the model"):
         model = load_model(arguments.model)

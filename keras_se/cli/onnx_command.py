@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from ._arguments import (
+    PREPROCESS,
+    add_input_size_argument,
     add_preprocess_argument,
     check_input,
     check_output,
@@ -46,19 +48,21 @@ def _add_arguments(parser):
         "--logits", action="store_true", help="leave a final softmax out of a .keras model"
     )
     add_preprocess_argument(parser)
+    add_input_size_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
 
 
 def _run(arguments):
-    check_output(arguments.output, arguments.overwrite)
+    check_output(arguments.output, arguments.overwrite, arguments.model)
     check_input(arguments.model)
     with working("loading the model"):
         from .. import tflite
 
         if arguments.model.suffix == ".tflite":
-            if arguments.preprocess:
-                raise ValueError("--preprocess: a .tflite file is exported as it is")
+            if arguments.preprocess in ("carried", "included"):
+                flag, _ = PREPROCESS[arguments.preprocess]
+                raise ValueError(f"{flag}: a .tflite file is exported as it is")
             model, preprocess = arguments.model, None
         else:
             model = load_model(arguments.model)
@@ -71,6 +75,7 @@ def _run(arguments):
             arguments.layout,
             preprocess=preprocess,
             logits=arguments.logits,
+            input_size=arguments.input_size,
             images=arguments.images,
             overwrite=arguments.overwrite,
         )

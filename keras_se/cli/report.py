@@ -1,7 +1,6 @@
 """`keras-se report`."""
 
 import shlex
-import sys
 from pathlib import Path
 
 from ._arguments import (
@@ -77,8 +76,9 @@ def _add_arguments(parser):
 def _run(arguments):
     check_input(arguments.file)
     outputs = [path for path in (arguments.output, arguments.json) if path is not None]
-    for path in outputs:
-        check_output(path, arguments.overwrite)
+    for index, path in enumerate(outputs):
+        read = (arguments.model, arguments.file)
+        check_output(path, arguments.overwrite, *read, *outputs[:index])
     try:
         import jinja2  # noqa: F401
     except ImportError as error:
@@ -98,7 +98,7 @@ def _run(arguments):
             runs=arguments.runs,
             num_threads=arguments.threads,
             vela=vela_report,
-            command=shlex.join(["keras-se", *sys.argv[1:]]),
+            command=shlex.join(["keras-se", *arguments.words]),
         )
     report.save_html(arguments.output, arguments.overwrite)
     if arguments.json is not None:

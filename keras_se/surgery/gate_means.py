@@ -20,7 +20,7 @@ class GateMean:
         constant: what it computes at its mean by channel; None where no constant can take
             its place.
         variation: standard deviation of its values over pictures and pixels, relative to
-            their root mean square; None where it is no product with its input.
+            their root mean square; None where it was not measured (`reason` says why).
         reason: why no constant can take its place; None where one can.
     """
 
@@ -43,7 +43,7 @@ def gate_means(model: keras.Model, images, batch_size: int) -> dict[FoundGate, G
     gates = find_gates(model)
     if not gates:
         raise ValueError(f"Model '{model.name}' has no gates of keras_se.layers.GATES")
-    reasons = {found: _not_a_product(found) for found in gates}
+    reasons = {found: _unmeasured(found) for found in gates}
     measured = record(model, [f for f in gates if reasons[f] is None], images, batch_size)
     return {
         found: _mean(found, measured[found]) if found in measured else GateMean(reason=reason)
@@ -57,7 +57,7 @@ def _mean(found: FoundGate, statistics) -> GateMean:
     return GateMean(constant if reason is None else None, statistics.variation, reason)
 
 
-def _not_a_product(found: FoundGate) -> str | None:
+def _unmeasured(found: FoundGate) -> str | None:
     """Why a gate has no values that a constant could stand for; None where it has."""
     try:
         height, width = found.size

@@ -17,7 +17,7 @@ class GateFinding:
         path: the gate in the model.
         kind: its class.
         variation: standard deviation of its values over pictures and pixels, relative to
-            their root mean square; None where it is no product with its input.
+            their root mean square; None where it was not measured (`into` says why).
         pruned: whether it was taken out.
         into: what took its mean up; for a gate that stays, why.
     """

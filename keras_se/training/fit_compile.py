@@ -56,11 +56,19 @@ def _train_only_the_classifier(model) -> None:
 
 
 def make_loss(model: keras.Model, settings: FitSettings) -> keras.losses.Loss:
-    """The loss by name; labels are one-hot or mixed."""
+    """The loss by name; labels are one-hot or mixed.
+
+    Raises:
+        ValueError: for a model that does not end as the loss needs it.
+    """
     kinds = {"binary": SmoothedBinaryCrossentropy, "crossentropy": SmoothedCrossentropy}
-    return kinds[settings.loss](
-        from_logits=ends_in_logits(model), label_smoothing=settings.label_smoothing
-    )
+    from_logits = ends_in_logits(model)
+    if settings.loss == "binary" and not from_logits:
+        raise ValueError(
+            'The loss "binary" is that of one sigmoid per class, of logits; the network '
+            f"{model.name!r} ends in a softmax. Received: loss='binary'"
+        )
+    return kinds[settings.loss](from_logits=from_logits, label_smoothing=settings.label_smoothing)
 
 
 def make_optimizer(
@@ -95,6 +103,7 @@ def make_schedule(settings: FitSettings, stage, steps_per_epoch: int):
     peak = settings.base_learning_rate * scale
     if settings.schedule == "cosine":
         return warmup_cosine(peak, steps, settings.warmup)
-    boundaries = [round(part * steps) for part in settings.decay_at]
+    # Keras still takes the old rate at the boundary itself, a step counted from 0.
+    boundaries = [round(part * steps) - 1 for part in settings.decay_at]
     values = [peak * 0.1**times for times in range(len(boundaries) + 1)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)

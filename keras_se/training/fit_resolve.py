@@ -78,6 +78,11 @@ def _size(settings: FitSettings, training: Source, model) -> int:
 def build(settings: FitSettings, classes: int) -> keras.Model:
     """The network that the settings name."""
     if settings.model.endswith(".keras"):
+        if settings.model_options:
+            raise ValueError(
+                "`model_options` are of a network by name; a .keras file is as it is. "
+                f"Received: model={settings.model!r}, model_options={settings.model_options}"
+            )
         return _load(settings.model)
     return _constructor(settings.model)(
         weights=settings.weights,

@@ -1,6 +1,7 @@
 """What a complete run leaves to look at."""
 
 import json
+import warnings
 from pathlib import Path
 
 import keras
@@ -75,5 +76,6 @@ def draw(name, labels, predictions, class_names, record: Record, output: Path) -
         ),
     }
     for file, figure in figures.items():
-        with replacing(output / file) as temporary:
+        with replacing(output / file) as temporary, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")  # of names in other scripts
             figure.savefig(temporary)

@@ -3,13 +3,14 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..picture_folders import SUFFIXES, class_folders, picture_files
 from ._arguments import check_positive_int
 
-EXTENSIONS = (".png", ".jpg", ".jpeg")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # channels -> Pillow's name
 
 
@@ -199,24 +200,17 @@ def find_pictures(directory: Path) -> dict[str, list[Path]]:
     """The picture files of every class, both in sorted order."""
     if not directory.is_dir():
         raise ValueError(f"There is no such folder. Received: directory={str(directory)!r}")
-    folders = sorted(d for d in directory.iterdir() if d.is_dir() and not d.name.startswith("."))
+    folders = class_folders(directory)
     if len(folders) < 2:
         raise ValueError(
             "A folder of pictures needs a folder for each of at least two classes. "
             f"Received: directory={str(directory)!r} with {[folder.name for folder in folders]}"
         )
-    files = {
-        folder.name: sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
-        )
-        for folder in folders
-    }
+    files = {folder.name: picture_files(folder) for folder in folders}
     empty = [name for name, paths in files.items() if not paths]
     if empty:
         raise ValueError(
-            f"Every class needs pictures ({', '.join(EXTENSIONS)}). "
+            f"Every class needs pictures ({', '.join(SUFFIXES)}). "
             f"Received: none in {empty} of directory={str(directory)!r}"
         )
     return files
@@ -227,22 +221,23 @@ def _read(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
     return _resize(open_picture(path, MODES[channels]), size).reshape(*size, channels)
 
 
-def open_picture(path: Path, mode: str) -> Image.Image:
-    """A picture file, upright, in a mode of Pillow.
+def open_picture(file: Path | BinaryIO, mode: str, name: str = "") -> Image.Image:
+    """A picture file, upright, in a mode of Pillow; `name` is what messages call it.
 
     Raises:
         ValueError: if it cannot be read (with its name) or has more than 8 bits per channel.
     """
+    name = name or str(file)
     try:
-        with Image.open(path) as opened:
+        with Image.open(file) as opened:
             picture = ImageOps.exif_transpose(opened)
             picture.load()
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, ...
-        raise ValueError(f"Cannot read the picture {str(path)!r}: {error}") from error
+        raise ValueError(f"Cannot read the picture {name!r}: {error}") from error
     if picture.mode.startswith(("I", "F")):  # convert() would clip them at 255
         raise ValueError(
             "Pictures must have 8 bits per channel. "
-            f"Received: {str(path)!r} of Pillow's mode {picture.mode!r}"
+            f"Received: {name!r} of Pillow's mode {picture.mode!r}"
         )
     return picture.convert(mode)
 

@@ -18,7 +18,7 @@ FOREVER = 2**40  # steps
 BATCHES_AHEAD = 2
 
 
-def _tensorflow():
+def load_tensorflow():
     """TensorFlow; where it is not Keras' backend, without the GPUs, whose memory it would take."""
     import tensorflow as tf
 
@@ -54,7 +54,7 @@ def training_batches(
     Returns:
         A `tf.data.Dataset` of (images (b, s, s, 3), one-hot labels (b, classes)), float32.
     """
-    tf = _tensorflow()
+    tf = load_tensorflow()
 
     steps = tf.data.Dataset.range(first_step, FOREVER)
     batch = settings.batch_size // world
@@ -90,7 +90,7 @@ def validation_batches(source: Source, settings: FitSettings, preprocess: Prepro
     Returns:
         A `tf.data.Dataset` as of `training_batches`.
     """
-    tf = _tensorflow()
+    tf = load_tensorflow()
 
     def finish(pixels, labels):
         pixels = _normalise(tf, tf.cast(pixels, "float32"), preprocess)
@@ -113,7 +113,7 @@ def part_batches(
     Returns:
         A `tf.data.Dataset` of images (b, s, s, 3), float32.
     """
-    tf = _tensorflow()
+    tf = load_tensorflow()
     missing = -len(numbers) % batch_size
     numbers = np.append(numbers, np.full(missing, len(source)))
     pictures = whole_pictures(tf, source, settings, numbers)

@@ -17,7 +17,7 @@ from .distributed.devices import on_devices
 from .distributed.group import Group, this_group
 from .distributed.validation import Validate
 from .fit_callbacks import STATE, Average, Callbacks, Checkpoint, Progress, StopOnNaN, save_model
-from .fit_compile import Stage, compile_stage
+from .fit_compile import Stage, compile_stage, make_loss
 from .fit_order import numbers_of_step, steps_per_epoch
 from .fit_resolve import build, check_installed, resolve
 from .fit_results import RESULTS, predict, write_results
@@ -25,7 +25,7 @@ from .run_folder import LAST, TENSORBOARD, begin_run, open_run
 from .settings import FitSettings
 from .source import Source
 from .sources import load_sources
-from .state import Record, inner_optimizer, load_variables
+from .state import Record, inner_optimizer, load_variables, save_state
 
 
 def fit(
@@ -70,13 +70,15 @@ def fit(
             and labels integers. Without `validation` a part of `training` is set aside. They
             stay in memory; a run that is to be resumed needs them in the same order.
         callbacks: further ones, called before the state is saved. A run that one of them stops
-            (`EarlyStopping`) is complete.
+            (`EarlyStopping`) is complete. What they count themselves, such as its patience,
+            begins anew when a run is resumed.
 
     Returns:
         The `History` of all epochs, those before a restart too; `history.model` is the model,
         as last.keras holds it.
 
     Raises:
+        BlockingIOError: if another process is training into `output`.
         FileExistsError: if `output` holds a run with other settings or other pictures.
         ImportError: for event files, if TensorBoard is not installed.
         NotFiniteError: if the loss is not a finite number.
@@ -91,16 +93,17 @@ def fit(
         keras.utils.set_random_seed(settings.seed)
         training, validation = load_sources(settings, training, validation)
         settings = resolve(settings, training, model, replicas)
-        record = open_run(group, settings, training.digest() + validation.digest())
-        model = model or build(settings, len(training.class_names))
-        run = _Run(settings, model, training, validation, record, tuple(callbacks), group, replicas)
-        if group.writes and not record.steps:
-            begin_run(settings)
-        mirrored = replicas > 1 and keras.backend.backend() == "tensorflow"
-        with synchronised(model, True) if mirrored else contextlib.nullcontext():
-            run.train()
-        run.finish()
-        return run.history()
+        with open_run(group, settings, training.digest() + validation.digest()) as record:
+            model = model or build(settings, len(training.class_names))
+            more = tuple(callbacks), group, replicas
+            run = _Run(settings, model, training, validation, record, *more)
+            if group.writes and not record.steps:
+                begin_run(settings)
+            mirrored = replicas > 1 and keras.backend.backend() == "tensorflow"
+            with synchronised(model, True) if mirrored else contextlib.nullcontext():
+                run.train()
+            run.finish()
+            return run.history()
 
 
 @dataclass
@@ -131,6 +134,7 @@ class _Run:
                 f"pictures' classes. Received: {self.model.name!r} from {self.model.input_shape} "
                 f"to {self.model.output_shape}"
             )
+        make_loss(self.model, self.settings)  # before the folder is cleared, too
 
     def stages(self) -> list[Stage]:
         """The classifier alone, where that is asked for, and the whole network."""
@@ -148,13 +152,22 @@ class _Run:
             self.resume(stage)
             while self.record.steps < stage.end * self.steps and not self.record.stopped:
                 self.fit_part(stage)
-                if self.record.stopped:  # by a callback, which may have put back its weights
+                if self.record.stopped:
+                    self.keep_stopped()
                     return
                 # `model.fit` ends with the average in the weights; the file has both.
                 self.resume(stage)
+            if self.record.left_as_stopped:
+                return
             if self.record.stopped:
                 break
         inner_optimizer(self.model).finalize_variable_values(self.model.trainable_variables)
+
+    def keep_stopped(self):
+        """Save what a callback that has ended the run left, such as weights it has put back."""
+        self.record.left_as_stopped = True
+        if self.group.writes:
+            save_state(self.settings.output / STATE, self.model, self.record)
 
     def resume(self, stage: Stage):
         """Load the last state; the optimizer's only if it is of this stage."""

@@ -1,10 +1,15 @@
 """The folder of a run: resumed, begun, or refused."""
 
+import contextlib
 import shutil
 import tomllib
+import zipfile
+from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from ..files import remove_leftovers, replacing
+from ..locks import held
 from .distributed.group import Group
 from .fit_callbacks import BEST, LOG, STATE
 from .fit_results import CONFUSION, CURVES, RESULTS
@@ -12,20 +17,25 @@ from .settings import FitSettings
 from .settings_file import to_toml
 from .state import Record, load_record
 
-SETTINGS, LAST, TENSORBOARD = "settings.toml", "last.keras", "tensorboard"
+SETTINGS, LAST, TENSORBOARD, LOCK = "settings.toml", "last.keras", "tensorboard", ".lock"
+BROKEN = (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
 FILES = (SETTINGS, STATE, LOG, BEST, LAST, RESULTS, CURVES, CONFUSION)
 
 
-def open_run(group: Group, settings: FitSettings, digest: str) -> Record:
+@contextlib.contextmanager
+def open_run(group: Group, settings: FitSettings, digest: str) -> Iterator[Record]:
     """The record of the run in the output folder of rank 0, or a new one; for all processes.
 
-    The folder is made where it is missing; a new run's is cleared by `begin_run`.
+    The folder is made where it is missing, and rank 0 holds it until the end; a new run's is
+    cleared by `begin_run`.
 
     Raises:
+        BlockingIOError: if another process trains into the folder.
         FileExistsError: if the folder holds a run with other settings or other pictures.
         ValueError: if the processes would not train the same.
     """
     own = {"settings": to_toml(replace(settings, data="")), "pictures": digest}
+    own["checkpoint_steps"] = str(settings.checkpoint_steps)  # all take part in a checkpoint
     for rank, other in enumerate(group.gather(own)):
         differing = [name for name in own if own[name] != other[name]]
         if differing:
@@ -33,42 +43,64 @@ def open_run(group: Group, settings: FitSettings, digest: str) -> Record:
                 "All processes must have the same settings and the same pictures. "
                 f"Received: other {' and '.join(differing)} on rank {rank} than on {group.rank}"
             )
-    record = _open(settings, digest) if group.writes else None
-    return Record(**group.gather(record and asdict(record))[0])
+    with _alone_in(settings.output) if group.writes else contextlib.nullcontext():
+        record = _open(settings, digest) if group.writes else None
+        yield Record(**group.gather(record and asdict(record))[0])
+
+
+@contextlib.contextmanager
+def _alone_in(output: Path) -> Iterator[None]:
+    output.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(held(output / LOCK))
+        except BlockingIOError as error:
+            raise BlockingIOError(
+                f"Another run is training into {str(output)!r} now ({error}); wait for its end, "
+                "or choose another output"
+            ) from error
+        yield
 
 
 def _open(settings: FitSettings, digest: str) -> Record:
     """The record of the run in the output folder, or a new one."""
     output = settings.output
-    output.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         remove_leftovers(output / name)
-    complete = (output / LAST).exists()
-    if not complete and not (output / STATE).exists():
+    complete, state = (output / LAST).exists(), output / STATE
+    if not complete and not state.exists():
         return Record(digest)  # nothing, or a start that did not come to a first checkpoint
-    reason = _other_run(settings, digest)
+    record = _record(state)
+    reason = _other_run(settings, digest, record)
     if settings.overwrite and (complete or reason):
         return Record(digest)
-    if reason:
+    if reason or record is None:
         raise FileExistsError(
             f"{str(output)!r} holds {reason}; choose another output, or overwrite=True "
             "(--overwrite)"
         )
-    return load_record(output / STATE)
+    return record
 
 
-def _other_run(settings: FitSettings, digest: str) -> str:
+def _record(state: Path) -> Record | None:
+    with contextlib.suppress(*BROKEN):
+        return load_record(state)
+    return None
+
+
+def _other_run(settings: FitSettings, digest: str, record: Record | None) -> str:
     """What tells the run in the folder from this one; empty where nothing does."""
-    for name in (SETTINGS, STATE):
-        if not (settings.output / name).exists():
-            return f"a run without its {name}"
+    if record is None:
+        return f"a run without a {STATE} that can be read"
+    if not (settings.output / SETTINGS).exists():
+        return f"a run without its {SETTINGS}"
     there = tomllib.loads((settings.output / SETTINGS).read_text("utf-8"))
     own = tomllib.loads(to_toml(settings))
     differing = [name for name in there | own if there.get(name) != own.get(name)]
     changes = [f"{name}: {there.get(name)!r} there" for name in differing]
     if changes:
         return f"a run with other settings ({', '.join(changes)})"
-    if load_record(settings.output / STATE).digest != digest:
+    if record.digest != digest:
         return f"a run with other pictures than {settings.data!r} has now"
     return ""
 

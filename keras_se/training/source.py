@@ -46,13 +46,14 @@ class Source:
             picture = self.read_or_note(candidate % len(self))
             if picture is not None:
                 return picture, candidate % len(self)
-        raise ValueError(f"None of the {len(self)} pictures can be read: {self.unreadable}")
+        reason = next(iter(self.unreadable.values()))
+        raise ValueError(f"None of the {len(self)} pictures can be read. The first: {reason}")
 
     def digest(self) -> str:
         """Tells other pictures or labels, by their names and number."""
         digest = hashlib.sha256(repr(self.class_names).encode() + self.labels.tobytes())
         for number in range(len(self)):
-            digest.update(self.name(number).encode())
+            digest.update(self.name(number).encode(errors="surrogatepass"))
         return digest.hexdigest()
 
     def part(self, numbers: np.ndarray) -> "Source":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .one_download import one_download
 from .source import Source
 
 CLASS_NAMES = {
@@ -33,6 +34,8 @@ def array_source(images: np.ndarray, labels, class_names: Sequence[str], name: s
             f"{name} needs {len(images)} integer labels. "
             f"Received: {labels.dtype} of shape {labels.shape}"
         )
+    if not len(labels):
+        raise ValueError(f"There are no pictures in {name}")
     if labels.min() < 0 or labels.max() >= len(class_names):
         raise ValueError(
             f"The labels of {name} must be in [0, {len(class_names)}), by the class names. "
@@ -58,7 +61,9 @@ def keras_dataset(name: str) -> tuple[Source, Source]:
     """Training and test pictures of `keras.datasets`, which downloads them once."""
     import keras
 
-    parts = zip(("train", "test"), getattr(keras.datasets, name).load_data(), strict=True)
+    with one_download(name):
+        loaded = getattr(keras.datasets, name).load_data()
+    parts = zip(("train", "test"), loaded, strict=True)
     training, test = (
         array_source(images, labels, CLASS_NAMES[name], f"{name} {part}")
         for part, (images, labels) in parts
@@ -77,7 +82,7 @@ def npz_file(path: Path) -> tuple[Source, Source | None]:
         read = {name: arrays[name] for name in arrays}
     if ("x_val" in read) != ("y_val" in read):
         raise ValueError(f"{str(path)!r} must have both of x_val and y_val, or neither")
-    classes = int(max(read[name].max() for name in read if name.startswith("y_"))) + 1
+    classes = int(max(read[name].max(initial=0) for name in read if name.startswith("y_"))) + 1
     names = read.get("class_names", np.arange(classes)).astype(str)
     training = array_source(read["x_train"], read["y_train"], names, "x_train")
     if "x_val" not in read:
@@ -94,7 +99,7 @@ def given_pictures(training, validation) -> tuple[Source, Source | None]:
     parts = {"training": _arrays(training)}
     if validation is not None:
         parts["validation"] = _arrays(validation)
-    classes = 1 + max(int(np.max(labels)) for _, labels in parts.values())
+    classes = 1 + max(int(np.max(labels, initial=0)) for _, labels in parts.values())
     names = getattr(training, "class_names", None) or [str(number) for number in range(classes)]
     made = [array_source(*arrays, names, name) for name, arrays in parts.items()]
     return made[0], made[1] if validation is not None else None

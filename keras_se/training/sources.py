@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..picture_folders import class_folders, picture_files
 from .pictures import find_pictures, open_picture
 from .settings import FitSettings
 from .source import Source
-from .source_arrays import CLASS_NAMES, given_pictures, keras_dataset, npz_file, three_channels
+from .source_arrays import CLASS_NAMES, given_pictures, keras_dataset, npz_file
+from .source_tfds import tfds_pictures
 
 
 def load_sources(settings: FitSettings, training=None, validation=None) -> tuple[Source, Source]:
@@ -18,35 +20,44 @@ def load_sources(settings: FitSettings, training=None, validation=None) -> tuple
         training, validation: pictures in place of `data`; see `fit`.
 
     Raises:
-        ValueError: if they are nothing that can be read.
+        ValueError: if they are nothing that can be read, or none of either can be.
         ImportError: if they need tensorflow_datasets, which is not installed.
     """
     if training is not None:
         kept, aside = given_pictures(training, validation)
     elif validation is None:
-        kept, aside = _named(settings.data)
+        kept, aside = _named(settings)
     else:
         raise ValueError("`validation` pictures need `training` ones beside them")
     if aside is None:
-        return kept.split(settings.validation, settings.seed)
+        kept, aside = kept.split(settings.validation, settings.seed)
+    for source in (kept, aside):
+        source.read_or_next(0)  # one at least, or the run would fail after its first epoch
     return kept, aside
 
 
-def _named(data: str) -> tuple[Source, Source | None]:
+def _named(settings: FitSettings) -> tuple[Source, Source | None]:
+    data = settings.data
     if data in CLASS_NAMES:
         return keras_dataset(data)
     if data.startswith("tfds:"):
-        return _tfds(data.removeprefix("tfds:"))
+        return tfds_pictures(data.removeprefix("tfds:"), silent=settings.verbose == 0)
     if data.endswith(".npz"):
         return npz_file(Path(data))
-    return _folder(Path(data))
+    return _folder(Path(data), settings.output)
 
 
-def _folder(directory: Path) -> tuple[Source, Source | None]:
+def _folder(directory: Path, output: Path) -> tuple[Source, Source | None]:
     training, validation = directory / "train", directory / "val"
     if not (training.is_dir() and validation.is_dir()):
-        return _files(directory), None
-    sources = _files(training), _files(validation)
+        if training.is_dir() and class_folders(training) and not picture_files(training):
+            raise ValueError(
+                "Beside train/ there must be val/, with the same classes; or give train/ itself, "
+                f"of which a part is set aside. Received: data={str(directory)!r} with "
+                f"{[folder.name for folder in class_folders(directory)]}"
+            )
+        return _files(directory, output), None
+    sources = _files(training, output), _files(validation, output)
     if sources[0].class_names != sources[1].class_names:
         raise ValueError(
             "train/ and val/ must hold the same classes. Received: "
@@ -56,7 +67,12 @@ def _folder(directory: Path) -> tuple[Source, Source | None]:
     return sources
 
 
-def _files(directory: Path) -> Source:
+def _files(directory: Path, output: Path) -> Source:
+    if output.resolve().is_relative_to(directory.resolve()):
+        raise ValueError(
+            "`output` must not lie within the folder of pictures, where the next run would take "
+            f"it for a class. Received: output={str(output)!r}, data={str(directory)!r}"
+        )
     files = find_pictures(directory)
     paths = [path for of_class in files.values() for path in of_class]
     labels = [label for label, of_class in enumerate(files.values()) for _ in of_class]
@@ -65,28 +81,4 @@ def _files(directory: Path) -> Source:
         labels=np.array(labels),
         class_names=tuple(files),
         name=lambda number: str(paths[number].relative_to(directory)),
-    )
-
-
-def _tfds(name: str) -> tuple[Source, Source | None]:
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise ImportError(
-            "tfds:NAME needs TensorFlow Datasets: pip install tensorflow-datasets"
-        ) from error
-    builder = tfds.builder(name, file_format="array_record")  # the format that is read by number
-    builder.download_and_prepare()
-    held_out = [split for split in ("validation", "test") if split in builder.info.splits]
-    training = _tfds_split(builder, "train")
-    return training, _tfds_split(builder, held_out[0]) if held_out else None
-
-
-def _tfds_split(builder, split: str) -> Source:
-    rows = builder.as_data_source(split=split)
-    return Source(
-        read=lambda number: three_channels(rows[int(number)]["image"]),
-        labels=np.array([row["label"] for row in rows]),
-        class_names=tuple(builder.info.features["label"].names),
-        name=lambda number: f"{builder.name} {split}[{number}]",
     )

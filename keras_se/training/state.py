@@ -25,6 +25,7 @@ class Record:
         history: the logs of every epoch that is done.
         best: the highest validation accuracy so far.
         stopped: whether a callback has ended the run before its last epoch.
+        left_as_stopped: whether the weights are those that this callback left.
         unreadable: pictures that were skipped, and why.
     """
 
@@ -34,6 +35,7 @@ class Record:
     history: list[dict] = field(default_factory=list)
     best: float = -1.0
     stopped: bool = False
+    left_as_stopped: bool = False
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def add_unreadable(self, group: Group, *found: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from ...files import write_whole
-from ..preprocess import Preprocess
+from ..normalisation import Normalisation
 from ..result import Result
 from ..scores import snr_db
 from .result import OnnxResult
@@ -28,7 +28,7 @@ def to_onnx(
     opset: int = 17,
     layout: str = "nhwc",
     *,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     logits: bool = False,
     input_size: int | tuple[int, int] | None = None,
     images=None,
@@ -48,7 +48,8 @@ def to_onnx(
         opset: version of the ONNX operators, 13 to 18.
         layout: order of the input's axes in the file: "nhwc", as Keras has it, or "nchw".
         preprocess: put this normalisation into the file, which then takes raw RGB pixels in
-            [0, 255]; Keras models alone.
+            [0, 255]; "included" for a model that normalises them itself, as for `convert`. A
+            model from `quantize_aware` knows. Keras models alone.
         logits: leave out a final softmax or sigmoid; Keras models alone.
         input_size: height and width in pixels, for a Keras model that leaves them open.
         images: what to compare on, as for `convert`; noise without.

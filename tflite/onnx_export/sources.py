@@ -8,8 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..flatfile import with_fixed_batch
 from ..images import Images, load_images
 from ..lower import lower
+from ..normalisation import Normalisation, normalisation
 from ..run import Runner, TensorInfo, read_model
 from ..source import image_shape
 from .exporters import export_keras, export_tflite
@@ -29,18 +31,18 @@ class Source:
     export: Callable[..., Any] = field(repr=False)  # (opset, nchw) -> ModelProto
 
 
-def keras_source(model, preprocess, logits, input_size, images) -> Source:
+def keras_source(model, preprocess: Normalisation, logits, input_size, images) -> Source:
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
             "The export needs Keras on TensorFlow: save the model, set KERAS_BACKEND=tensorflow, "
             f"load it again. Received: backend {keras.backend.backend()!r}"
         )
     shape = image_shape(model, input_size)
-    raw_pixels = preprocess is not None
+    added, raw_pixels = normalisation(model, preprocess)
     if images is None:
         images = _noise(shape, 255 if raw_pixels else None)
-    images = load_images(images, shape, raw_pixels)
-    lowered = lower(model, preprocess, logits, input_size=shape[:2])
+    images = load_images(images, shape, raw_pixels, strict_labels=False)
+    lowered = lower(model, added, logits, input_size=shape[:2])
     reference = [
         keras.ops.convert_to_numpy(lowered(image[None].astype("float32"), training=False))
         for image in images.pixels
@@ -64,20 +66,24 @@ def tflite_source(model, images) -> Source:
             f"output. Received: inputs={runner.inputs}, outputs={runner.outputs}"
         )
     tensor, shape = runner.inputs[0], runner.inputs[0].shape[1:]
+    dtypes = {info["dtype"] for info in runner.interpreter.get_tensor_details()}
+    if np.int16 in dtypes:
+        raise ValueError(
+            "ONNX quantizes to int16 from opset 21, and tf2onnx writes up to 18: export the Keras "
+            'model, or a file of another recipe. Received: a file of int16 tensors, as "static_'
+            'int16x8" makes'
+        )
     if images is None:
         stored = np.arange(256, dtype="uint8").astype(tensor.dtype)  # every value that it takes
         images = _noise(shape, None if tensor.scale is None else tensor.dequantize(stored))
-    images = load_images(images, shape)
-    quantized = any(
-        detail["dtype"] == np.int8 for detail in runner.interpreter.get_tensor_details()
-    )
+    images = load_images(images, shape, strict_labels=False)
     return Source(
-        kind="quantized" if quantized else "float32",
+        kind="quantized" if np.int8 in dtypes else "float32",
         input=tensor,
         output=runner.outputs[0],
         images=images,
         reference=np.concatenate([runner(image)[0] for image in images.pixels]),
-        export=functools.partial(export_tflite, content, tensor.name),
+        export=functools.partial(export_tflite, with_fixed_batch(content), tensor.name),
     )
 
 

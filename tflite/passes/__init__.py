@@ -13,14 +13,25 @@ from .average_pool import average_pool
 from .channel_mean import channel_mean
 from .fold_squeeze import fold_squeeze
 from .graph import Graph, Rewrite, rewrite
+from .hard_swish import hard_swish
 from .lowering import Lowering
 from .merge_groups import merge_groups
+from .window_pool import window_pool
 
 # In this order, because
 # - folding looks for global average pools, and leaves other ones;
+# - hard swishes write kernels, and the groups of these are wide by then;
 # - the channel mean is a pool until it is a convolution;
+# - windows are averaged by convolutions before a whole map is a window;
 # - pools take their last form when nobody looks for them any more.
-PASSES: tuple[Rewrite, ...] = (fold_squeeze, merge_groups, channel_mean, average_pool)
+PASSES: tuple[Rewrite, ...] = (
+    fold_squeeze,
+    merge_groups,
+    hard_swish,
+    channel_mean,
+    window_pool,
+    average_pool,
+)
 
 __all__ = ["PASSES", "Graph", "Lowering", "Rewrite", "apply_passes", "rewrite"]
 

@@ -1,5 +1,6 @@
 """Read and rewrite the graph of a lowered model."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import keras
@@ -31,6 +32,13 @@ class Graph:
                 if id(source) in made_once:
                     self._producers[id(output)] = operation
         self.operations = tuple(self._producers.values())
+        nodes = [node for operation in model.operations for node in operation._inbound_nodes]
+        self._readers = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
+        self._readers.update(map(id, model.outputs))
+
+    def readers(self, operation: keras.Operation) -> int:
+        """How often the output of one of `operations` is read; the model's output counts."""
+        return self._readers[id(operation.output)]
 
     def producer(self, operation: keras.Operation | None) -> keras.Operation | None:
         """The one of `operations` that makes the input of this one; None when there is none."""

@@ -7,6 +7,8 @@ CHOICES = {
     "groups": ("auto", "keep", "dense"),
     "pool": ("mean", "average_pool"),
     "channel_mean": ("mean", "conv"),
+    "window_pool": ("auto", "keep", "conv"),
+    "hard_swish": ("auto", "keep", "product"),
 }
 
 
@@ -25,6 +27,10 @@ class Lowering:
             choice: AVERAGE_POOL_2D keeps the scale of its input, far too coarse for a mean.
         channel_mean: CBAM's mean over channels: "mean", or "conv" (a constant 1x1
             convolution) for NPUs that leave MEAN over channels to the CPU.
+        window_pool: average pools over windows: "keep" (AVERAGE_POOL_2D); "conv": a constant
+            depthwise convolution; "auto": that in int8, of which XNNPACK takes no average pool.
+        hard_swish: "keep" (HARD_SWISH); "product": x relu6(x + 3) / 6; "auto": that in int8, of
+            which XNNPACK takes no HARD_SWISH.
 
     Raises:
         ValueError: for a value that is not listed above.
@@ -34,6 +40,8 @@ class Lowering:
     groups: str = "auto"
     pool: str = "mean"
     channel_mean: str = "mean"
+    window_pool: str = "auto"
+    hard_swish: str = "auto"
 
     def __post_init__(self):
         for field in fields(self):

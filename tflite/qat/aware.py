@@ -2,7 +2,7 @@
 
 import keras
 
-from ..preprocess import Preprocess
+from ..normalisation import Normalisation
 from ..tfmot.bridge import tune
 from ..tfmot.tuning import Tuned, Tuning
 from .quantize import quantize_native
@@ -12,7 +12,7 @@ ENGINES = ("keras", "tfmot")
 
 def quantize_aware(
     model: keras.Model,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     calibration=None,
     *,
     input_size: int | tuple[int, int] | None = None,
@@ -41,7 +41,8 @@ def quantize_aware(
         model: functional or Sequential, one image input and one output, any dtype policy.
             It is not changed.
         preprocess: when given, it becomes the first layer, constant, and the model takes raw
-            RGB pixels in [0, 255], stored as they are in the file (scale 1).
+            RGB pixels in [0, 255], stored as they are in the file (scale 1). "included" says
+            that the model normalises them itself, as those of `strip` and `prune` may.
         calibration: pictures that set the ranges before training, as for `calibrate_ranges`.
             None leaves that to the first batches of training.
         input_size: height and width in pixels, for a model that leaves them open.

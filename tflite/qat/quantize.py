@@ -7,7 +7,7 @@ import keras
 from ...graph import unique_names
 from ..images import load_images
 from ..lower import lower
-from ..preprocess import Preprocess
+from ..normalisation import Normalisation, normalisation
 from ..source import image_shape
 from .canonical import canonical
 from .fake_quant import FakeQuant
@@ -27,7 +27,7 @@ _BATCH = 32
 
 def quantize_native(
     model: keras.Model,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     calibration=None,
     input_size: int | tuple[int, int] | None = None,
 ) -> keras.Model:
@@ -35,9 +35,11 @@ def quantize_native(
     shape = image_shape(model, input_size)
     if is_quantized(model):
         raise ValueError(f"{model.name!r} is quantized already; `strip` undoes it")
-    raw_pixels = preprocess is not None
-    images = None if calibration is None else load_images(calibration, shape, raw_pixels)
-    plain = canonical(lower(model, preprocess, batch_size=None, input_size=shape[:2]))
+    added, raw_pixels = normalisation(model, preprocess)
+    images = None
+    if calibration is not None:
+        images = load_images(calibration, shape, raw_pixels, strict_labels=False)
+    plain = canonical(lower(model, added, batch_size=None, input_size=shape[:2]))
     quantized = _with_fake_quant(plain, raw_pixels)
     if images is not None:
         calibrate_ranges(quantized, images)
@@ -53,7 +55,8 @@ def calibrate_ranges(model: keras.Model, images, batch_size: int = _BATCH) -> No
     Args:
         model: result of `quantize_aware`; changed in place.
         images: as the model takes them: an array, a list, a dataset or a directory
-            (`keras_se.tflite.load_images`); some hundred typical pictures.
+            (`keras_se.tflite.load_images`); some hundred typical pictures. Labels, or whatever
+            else a dataset yields, are not used.
         batch_size: pictures at a time.
 
     Raises:
@@ -61,7 +64,7 @@ def calibrate_ranges(model: keras.Model, images, batch_size: int = _BATCH) -> No
     """
     check_quantized(model)
     shape = model.inputs[0].shape[1:]
-    pixels = load_images(images, shape, takes_raw_pixels(model)).pixels
+    pixels = load_images(images, shape, takes_raw_pixels(model), strict_labels=False).pixels
     learning = [layer for layer in _fake_quants(model) if layer.learns]
     for layer in learning:
         layer.batches.assign([0.0] * layer.sources)

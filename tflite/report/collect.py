@@ -21,7 +21,7 @@ from ..labels import checked_labels
 from ..layerwise import layer_errors
 from ..lower import lower
 from ..metadata import read_labels
-from ..normalisation import INCLUDED, Normalisation, normalisation
+from ..normalisation import INCLUDED, Normalisation, check_same, normalisation
 from ..outputs import run_both
 from ..passes import Lowering
 from ..qat.deploy import deployed
@@ -104,9 +104,7 @@ def report(
     content = file.model if isinstance(file, Result) else read_model(file)
     quantized = is_quantized(model)
     added, raw_pixels = normalisation(model, preprocess)
-    if isinstance(file, Result) and file.report.preprocess != raw_pixels:
-        inside = "in the file: pass" if file.report.preprocess else "not in the file: leave out"
-        raise ValueError(f"The normalisation is {inside} preprocess. Received: {preprocess!r}")
+    check_same(file, raw_pixels, preprocess)
     shape = Runner(content).image_shape
     images = load_images(images, shape, raw_pixels)
     lowered = deployed(model) if quantized else lower(model, added, input_size=shape[:2])

@@ -224,6 +224,8 @@ TFLM = Device(
 
 DEVICES = (GPU, EDGE_TPU, ETHOS_U, CORE_ML, TFLM)
 
+WINDOW_CURE = "tflite.Lowering(window_pool='conv'), or pool='mean' where it is over the whole map"
+
 # What to do about an operator that a device does not list, by name.
 CURES = {
     "QUANTIZE": 'io="int8": the file then begins and ends in its own numbers',
@@ -237,9 +239,9 @@ CURES = {
     "EXP": "an activation of ReLU, ReLU6 or hard_swish",
     "ELU": "an activation of ReLU, ReLU6 or hard_swish",
     "GELU": "an activation of ReLU, ReLU6 or hard_swish",
-    "HARD_SWISH": "an activation of ReLU or ReLU6",
+    "HARD_SWISH": "tflite.Lowering(hard_swish='product')",
     "LEAKY_RELU": "an activation of ReLU or ReLU6",
-    "AVERAGE_POOL_2D": "tflite.Lowering(pool='mean')",
+    "AVERAGE_POOL_2D": WINDOW_CURE,
     "TRANSPOSE": "keep the layout (b, h, w, c) from input to output",
     "PACK": "tensors of at most 4 dimensions: deploy the layer in its lowered form",
     "DIV": "multiply by the inverse",

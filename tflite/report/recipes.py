@@ -144,6 +144,8 @@ def check_recipes(recipes: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError, TypeError: for a name that is not in `RECIPES`.
     """
+    if isinstance(recipes, str):
+        raise TypeError(f"recipes is a sequence of names. Received: recipes={recipes!r}")
     names = [get_recipe(recipe).name for recipe in recipes]
     return tuple(dict.fromkeys(["float32", *names]))
 

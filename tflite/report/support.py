@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..inspect import Inspection
-from .devices import CURES, DEVICES, OTHER_CURE, Device
+from .devices import CURES, DEVICES, OTHER_CURE, WINDOW_CURE, Device
 from .nodes import Node
 from .rules import Problem
 
 MEASURED, COMPILED, DOCUMENTED = "measured", "compiled", "documented"
 _NOT_LISTED = "not on the list of supported operators"
 _XNNPACK_CURES = {
-    "AVERAGE_POOL_2D": "tflite.Lowering(pool='mean')",
+    "AVERAGE_POOL_2D": WINDOW_CURE,
+    "HARD_SWISH": "tflite.Lowering(hard_swish='product')",
     "RELU6": "put the activation behind a convolution, which it is fused into",
 }
 _INT16_CURE = 'recipe="static_int8": XNNPACK has no kernels for int16'

@@ -4,10 +4,11 @@ Both make a file that compresses better, not one that runs faster.
 """
 
 import gzip
+from typing import SupportsBytes
 
 import keras
 
-from ..preprocess import Preprocess
+from ..normalisation import Normalisation
 from .bridge import tune
 from .tuning import Tuned, Tuning
 
@@ -19,7 +20,7 @@ def prune(
     tuning: Tuning,
     sparsity: float = 0.5,
     *,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     input_size: int | tuple[int, int] | None = None,
 ) -> Tuned:
     """Set the smallest weights to zero while training on.
@@ -31,7 +32,8 @@ def prune(
         model: functional or Sequential, one image input and one row of classes as output.
         tuning: pictures, labels, and how to train.
         sparsity: share of zeros in [0, 1) in each kernel.
-        preprocess: when given, it becomes the first layer; images are raw pixels.
+        preprocess: when given, it becomes the first layer; images are raw pixels. "included"
+            says that the model normalises them itself.
         input_size: height and width in pixels, for a model that leaves them open.
 
     Returns:
@@ -53,7 +55,7 @@ def cluster(
     tuning: Tuning,
     clusters: int = 16,
     *,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     input_size: int | tuple[int, int] | None = None,
 ) -> Tuned:
     """Let the weights of each kernel take `clusters` values, and train those.
@@ -65,7 +67,8 @@ def cluster(
         model: functional or Sequential, one image input and one row of classes as output.
         tuning: pictures, labels, and how to train.
         clusters: int, at least 2, values in each kernel.
-        preprocess: when given, it becomes the first layer; images are raw pixels.
+        preprocess: when given, it becomes the first layer; images are raw pixels. "included"
+            says that the model normalises them itself.
         input_size: height and width in pixels, for a model that leaves them open.
 
     Returns:
@@ -79,10 +82,10 @@ def cluster(
     return tune(model, "cluster", tuning, {"clusters": clusters}, preprocess, input_size)
 
 
-def compressed_size_bytes(content: bytes) -> int:
-    """Size in bytes of a file packed by gzip, as an app's package packs it.
+def compressed_size_bytes(content: SupportsBytes) -> int:
+    """Size in bytes of a file, or of a `Result`, packed by gzip as an app's package packs it.
 
     >>> compressed_size_bytes(bytes(10_000)) < 100
     True
     """
-    return len(gzip.compress(content, 9, mtime=0))
+    return len(gzip.compress(bytes(content), 9, mtime=0))

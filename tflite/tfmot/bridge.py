@@ -14,7 +14,7 @@ import numpy as np
 from ..images import Images, load_images
 from ..labels import checked_labels
 from ..lower import lower
-from ..preprocess import Preprocess
+from ..normalisation import Normalisation, normalisation
 from ..qat.canonical import canonical
 from ..qat.graph import Node, trace
 from ..qat.placement import activation_name, check_supported
@@ -29,7 +29,7 @@ def tune(
     method: str,
     tuning: Tuning,
     options: dict,
-    preprocess: Preprocess | None = None,
+    preprocess: Normalisation = None,
     input_size: int | tuple[int, int] | None = None,
 ) -> Tuned:
     """Rebuild, tune and bring back a model; see `prune`, `cluster` and `quantize_aware`.
@@ -58,9 +58,10 @@ def tune(
             "The training is that of a classifier: one row of at least 2 classes. "
             f"Received: output {output}"
         )
-    images = load_images(tuning.images, shape, preprocess is not None)
+    added, raw_pixels = normalisation(model, preprocess)
+    images = load_images(tuning.images, shape, raw_pixels)
     labels = _labels(tuning, images, output[1])
-    plain = canonical(lower(model, preprocess, batch_size=None, input_size=shape[:2]))
+    plain = canonical(lower(model, added, batch_size=None, input_size=shape[:2]))
     nodes = trace(plain)
     check_supported(nodes)
     fit = {

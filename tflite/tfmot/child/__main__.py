@@ -15,6 +15,9 @@ from .training import steps_per_epoch, train
 
 CALIBRATION = 128  # pictures
 
+# A method takes the plain model, task.json, its folder and the data, and returns the model whose
+# weights go back, and the history of its training.
+
 
 def quantize(model, task, folder, images, labels):
     tuned, raw_pixels = quantized(model), task["options"]["raw_pixels"]

@@ -1,0 +1,61 @@
+"""Training, evaluation and conversion find the same classes and pictures in a folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_se.applications.pictures import find_pictures
+from keras_se.picture_folders import picture_files
+from keras_se.tflite import load_images
+from keras_se.training import FitSettings, pictures_from_directory
+from keras_se.training.sources import load_sources
+
+SHADES = {
+    "green pea/10.png": 10,
+    "green pea/9.JPG": 20,
+    "green pea/a.b.jpeg": 30,
+    "Äpfel/1.Png": 40,
+    "Äpfel/2.png": 50,
+    "Zebra/1.png": 60,
+    "Zebra/2.jpg": 70,
+}
+ORDER = sorted(SHADES)  # Zebra before green pea before Äpfel: by the names' characters
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pictures")
+    hidden = [".thumbnails/1.png", "Zebra/.1.png", "Zebra/._2.jpg", "Zebra/more.png/1.png"]
+    for name in [*SHADES, *hidden]:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kind = "jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else "png"
+        Image.new("RGB", (8, 8), (SHADES.get(name, 255),) * 3).save(path, kind)
+    (root / "Zebra/notes.txt").write_text("no picture")
+    (root / "readme.md").write_text("no class")
+    return root
+
+
+def test_the_same_walk_everywhere(folder):
+    classes = sorted({name.split("/")[0] for name in SHADES})
+    labels = [classes.index(name.split("/")[0]) for name in ORDER]
+    files, numbers = find_pictures(folder, 3, None)
+    assert [path.relative_to(folder).as_posix() for path in files] == ORDER
+    assert numbers.tolist() == labels
+    for read in (pictures_from_directory(folder, 8), load_images(folder, (8, 8, 3))):
+        assert read.class_names == tuple(classes) and read.labels.tolist() == labels
+        shades = (read.images if hasattr(read, "images") else read.pixels)[:, 0, 0, 0]
+        np.testing.assert_allclose(shades.astype(int), [SHADES[n] for n in ORDER], atol=2)
+    kept, aside = load_sources(FitSettings(str(folder), validation=0.4))
+    assert kept.class_names == tuple(classes)
+    named = [source.name(n) for source in (kept, aside) for n in range(len(source))]
+    assert sorted(Path(name).as_posix() for name in named) == ORDER
+
+
+def test_a_link_to_nothing_is_not_passed_over(folder, tmp_path):
+    (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
+    assert picture_files(tmp_path) == [tmp_path / "a.png"]
+    with pytest.raises(ValueError, match=r"a\.png"):
+        load_images(tmp_path, (8, 8, 3))
