@@ -32,6 +32,8 @@ MODELS: dict[str, Constructor] = {
     if hasattr(constructor, "spec") and constructor.__name__ == name  # no second names
 }
 
+LISTED_BY = "`keras-se models`"  # where a message sends for all names
+
 
 def list_models() -> dict[str, tuple[str, ...]]:
     """The networks and the variants that each accepts, the default one first.

@@ -24,6 +24,21 @@ PREPROCESS = {
         "the model normalises raw pixels itself, as those of tflite.strip, prune and cluster do; a "
         "file that is written takes them as they are stored",
     ),
+    "tf": (
+        "--preprocess-tf",
+        "pixels are scaled to [-1, 1], as keras.applications does for MobileNet, MobileNetV2, "
+        "Inception, Xception, ResNetV2 and NASNet",
+    ),
+    "caffe": (
+        "--preprocess-caffe",
+        "ImageNet's mean is subtracted from blue, green and red in this order, as "
+        "keras.applications does for ResNet and VGG",
+    ),
+    "torch": (
+        "--preprocess-torch",
+        "ImageNet's mean is subtracted, and its deviation divided by, as keras.applications does "
+        "for DenseNet",
+    ),
     "none": ("--no-preprocess", "pixels reach the model, and a file, unchanged"),
 }
 
@@ -126,9 +141,12 @@ def preprocess_of(model: "keras.Model", where: str | None) -> "Normalisation":
     Raises:
         ValueError: for "carried" and a model that carries none.
     """
+    from ..applications.preprocessing import MODES
     from ..tflite import Preprocess
     from ..tflite.normalisation import INCLUDED
 
+    if where in MODES:
+        return MODES[where].for_channels(model.inputs[0].shape[-1])
     if where == INCLUDED:
         return INCLUDED
     preprocess = getattr(model, "preprocess", None)

@@ -60,14 +60,12 @@ def _run(arguments):
     with working("loading the model"):
         model = load_model(arguments.model)
         from ..explain.report import explain_folder
-        from ..tflite.normalisation import INCLUDED
-    preprocess = preprocess_of(model, arguments.preprocess)
     with working("running it on the pictures"):
         result = explain_folder(
             model,
             arguments.images,
             arguments.output,
-            preprocess=None if preprocess == INCLUDED else preprocess,
+            preprocess=preprocess_of(model, arguments.preprocess),
             shown=arguments.shown,
             overwrite=arguments.overwrite,
         )

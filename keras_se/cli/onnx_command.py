@@ -60,7 +60,7 @@ def _run(arguments):
         from .. import tflite
 
         if arguments.model.suffix == ".tflite":
-            if arguments.preprocess in ("carried", "included"):
+            if arguments.preprocess not in (None, "none"):
                 flag, _ = PREPROCESS[arguments.preprocess]
                 raise ValueError(f"{flag}: a .tflite file is exported as it is")
             model, preprocess = arguments.model, None

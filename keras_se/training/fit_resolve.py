@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from ..applications import registry
+from ..names import expected
 from .settings import FitSettings
 from .source import Source
 
@@ -102,6 +103,7 @@ def _load(path: str) -> keras.Model:
 def _constructor(name: str):
     if name not in registry.MODELS:
         raise ValueError(
-            f"Unknown model {name!r}; expected a .keras file or one of {sorted(registry.MODELS)}"
+            f"Unknown model {name!r}; {expected(name, registry.MODELS, registry.LISTED_BY)}. "
+            "Expected: a network's name or a .keras file"
         )
     return registry.MODELS[name]
