@@ -98,8 +98,8 @@ def evaluate(
         An `Evaluation`.
 
     Raises:
-        ValueError: for a network that is no classifier of RGB pictures, for a size or crop out of its range, if the folders are not the
-            network's classes, if a picture cannot be read, or if `state` belongs to another
+        ValueError: for a network that is no classifier of RGB pictures, a size or crop out of
+            its range, an unknown name, a missing folder, if the folders are not the network's classes, if a picture cannot be read, or if `state` belongs to another
             evaluation.
         DownloadError: if published weights are not in the cache and cannot be fetched.
     """

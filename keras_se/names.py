@@ -17,7 +17,7 @@ def expected(name, valid: Iterable, where: str = "") -> str:
     >>> expected("gte", ["gate", "ratio"])
     "expected one of ['gate', 'ratio']"
     >>> expected("resnet50", [f"ResNet{n}" for n in range(40, 90)], "the table")
-    "did you mean 'ResNet50', 'ResNet80', 'ResNet70', 'ResNet60', 'ResNet59'? All 50: the table"
+    "did you mean 'ResNet50', 'ResNet85', 'ResNet80', 'ResNet75', 'ResNet70'? All 50: the table"
     """
     names = list(valid)
     if len(names) <= MOST:

@@ -19,6 +19,7 @@ from . import (
     train,
 )
 from ._command import make_parser
+from ._flags import with_flags
 from ._native_logs import silenced
 
 COMMANDS = tuple(
@@ -75,7 +76,8 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if arguments.debug:
             raise
-        print(f"keras-se: error: {one_line(error)}", file=sys.stderr)
+        message = with_flags(one_line(error), arguments.flags)
+        print(f"keras-se: error: {message}", file=sys.stderr)
         return ERROR
 
 

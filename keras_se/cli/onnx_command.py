@@ -54,7 +54,7 @@ def _add_arguments(parser):
 
 
 def _run(arguments):
-    check_output(arguments.output, arguments.overwrite, arguments.model)
+    check_output(arguments.output, arguments.overwrite, arguments.model, suffix=".onnx")
     check_input(arguments.model)
     with working("loading the model"):
         from .. import tflite

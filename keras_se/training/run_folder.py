@@ -50,8 +50,11 @@ def open_run(group: Group, settings: FitSettings, digest: str) -> Iterator[Recor
 
 @contextlib.contextmanager
 def _alone_in(output: Path) -> Iterator[None]:
+    made = not output.exists()
     output.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
+        if made:
+            stack.callback(_remove_if_empty, output)
         try:
             stack.enter_context(held(output / LOCK))
         except BlockingIOError as error:
@@ -60,6 +63,12 @@ def _alone_in(output: Path) -> Iterator[None]:
                 "or choose another output"
             ) from error
         yield
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Leave no folder behind in which nothing was begun."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _open(settings: FitSettings, digest: str) -> Record:

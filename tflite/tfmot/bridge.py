@@ -19,7 +19,7 @@ from ..qat.canonical import canonical
 from ..qat.graph import Node, trace
 from ..qat.placement import activation_name, check_supported
 from ..qat.quantize import is_quantized
-from ..source import image_shape
+from ..source import classes_of, image_shape
 from .exchange import read_result, run_child, write_task
 from .tuning import Tuned, Tuning
 
