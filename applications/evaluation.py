@@ -99,8 +99,8 @@ def evaluate(
 
     Raises:
         ValueError: for a network that is no classifier of RGB pictures, a size or crop out of
-            its range, an unknown name, a missing folder, if the folders are not the network's classes, if a picture cannot be read, or if `state` belongs to another
-            evaluation.
+            its range, or a missing folder; if the folders are not the network's classes, if a
+            picture cannot be read, or if `state` belongs to another evaluation.
         DownloadError: if published weights are not in the cache and cannot be fetched.
     """
     if size is not None and size < 1:

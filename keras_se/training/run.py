@@ -102,6 +102,8 @@ def fit(
                 model.class_names = training.class_names
             if group.writes and not record.steps:
                 begin_run(settings)
+            if settings.verbose and record.steps and not (settings.output / LAST).exists():
+                print(f"resumed after {record}", flush=True)
             mirrored = replicas > 1 and keras.backend.backend() == "tensorflow"
             with synchronised(model, True) if mirrored else contextlib.nullcontext():
                 run.train()

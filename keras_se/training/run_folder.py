@@ -79,7 +79,7 @@ def _open(settings: FitSettings, digest: str) -> Record:
     complete, state = (output / LAST).exists(), output / STATE
     if not complete and not state.exists():
         return Record(digest)  # nothing, or a start that did not come to a first checkpoint
-    record = _record(state)
+    record = read_record(output)
     reason = _other_run(settings, digest, record)
     if settings.overwrite and (complete or reason):
         return Record(digest)
@@ -91,9 +91,10 @@ def _open(settings: FitSettings, digest: str) -> Record:
     return record
 
 
-def _record(state: Path) -> Record | None:
+def read_record(output: Path) -> Record | None:
+    """Where the run in a folder is; None where nothing is saved, or it cannot be read."""
     with contextlib.suppress(*BROKEN):
-        return load_record(state)
+        return load_record(output / STATE)
     return None
 
 
