@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ._arguments import (
     add_preprocess_argument,
+    check_output_folder,
     load_model,
     preprocess_of,
 )
@@ -52,8 +53,7 @@ def _add_arguments(parser):
 def _run(arguments):
     if arguments.shown < 1:
         raise ValueError(f"--shown must be at least 1. Received: {arguments.shown}")
-    if arguments.output.is_file():
-        raise NotADirectoryError(f"The output is no folder: {str(arguments.output)!r}")
+    check_output_folder(arguments.output)
     from ..plots import check_matplotlib
 
     check_matplotlib()
