@@ -32,7 +32,7 @@ def pictures(count=16, size=64):
 
 
 def network(name, images):
-    """With random weights, and statistics half of pictures: else what arrives fades in the depth."""
+    """With random weights, and statistics half of pictures: or what arrives fades in the depth."""
     model = getattr(keras.applications, name)(
         weights=None, input_shape=images.shape[1:], classes=10
     )
