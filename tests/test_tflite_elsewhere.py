@@ -14,7 +14,7 @@ SLOW = pytest.mark.slow
 NETWORKS = {
     "MobileNetV3Small": ("included", 30),
     "MobileNetV3Large": ("included", 15),
-    "EfficientNetB0": ("included", 5),
+    "EfficientNetB0": ("included", 25),
     "ResNet50": (CAFFE, 25),
 }
 CASES = [
