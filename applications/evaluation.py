@@ -13,8 +13,9 @@ import numpy as np
 
 from ..files import replacing
 from .imagenet_trunk import IMAGENET_TRUNK
-from .pictures import FILTERS, Loader, batches, find_pictures
-from .registry import MODELS
+from .pictures import FILTERS, Loader, batches, check_folder, find_pictures
+from .preprocessing import RAW, Preprocessing
+from .registry import LISTED_BY, MODELS
 from .spec import check_name
 from .weights.sources import Graph, find_source
 
@@ -33,6 +34,7 @@ class Evaluation:
         size: side of the pictures that the network saw, in pixels.
         crop: part of the resized picture's short side that this is.
         interpolation: filter of the resize.
+        raw_pixels: whether the network saw pixels in [0, 255] as they are.
     """
 
     network: str
@@ -44,6 +46,7 @@ class Evaluation:
     size: int
     crop: float
     interpolation: str
+    raw_pixels: bool = False
 
     def as_dict(self) -> dict:
         """Strings and numbers only, for JSON."""
@@ -60,6 +63,7 @@ def evaluate(
     crop: float | None = None,
     interpolation: str | None = None,
     class_names: Sequence[str] | None = None,
+    preprocess: Preprocessing | None = None,
     batch_size: int = 32,
     state: str | os.PathLike | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -67,7 +71,7 @@ def evaluate(
     """Measure top-1 and top-5 accuracy on a folder of pictures.
 
     Args:
-        network: name of a constructor, such as "SEResNet50", or an `ImageModel`.
+        network: name of a constructor, such as "SEResNet50", or a classifier of RGB pictures.
         data: a folder with one folder of .jpeg, .jpg or .png pictures for each class.
             Hidden files and folders are passed over; pictures are turned upright by their
             EXIF tag.
@@ -80,8 +84,11 @@ def evaluate(
             setting `validation_crop`, by default 1.0.
         interpolation: "bicubic" or "bilinear". None: that of the published weights,
             else "bicubic".
-        class_names: the folders' names in the order of the network's outputs. None:
-            sorted, which is ImageNet's order for folders named n01440764 and so on.
+        class_names: the folders' names in the order of the network's outputs. None: those
+            that the network carries, else sorted, which is ImageNet's order for folders named
+            n01440764 and so on. With names, there need not be a folder for each.
+        preprocess: how raw pixels are normalised. None: as the network's own `preprocess` does;
+            a network without one takes them as they are.
         batch_size: int, pictures at a time.
         state: file that keeps what was counted so far; a call with the same
             arguments resumes from there.
@@ -91,21 +98,24 @@ def evaluate(
         An `Evaluation`.
 
     Raises:
-        ValueError: for a size or crop out of its range, if the folders are not the
-            network's classes, if a picture cannot be read, or if `state` belongs to another
-            evaluation.
+        ValueError: for a network that is no classifier of RGB pictures, a size or crop out of
+            its range, or a missing folder; if the folders are not the network's classes, if a
+            picture cannot be read, or if `state` belongs to another evaluation.
         DownloadError: if published weights are not in the cache and cannot be fetched.
     """
     if size is not None and size < 1:
         raise ValueError(f"`size` must be at least 1 pixel. Received: size={size}")
     if crop is not None and not 0 < crop <= 1:
         raise ValueError(f"`crop` must be in (0, 1]. Received: crop={crop}")
+    check_folder(Path(data))
     row = None
     if isinstance(network, str):
-        constructor = MODELS[check_name("network", network, MODELS)]
+        constructor = MODELS[check_name("network", network, MODELS, LISTED_BY)]
         graph = Graph(network, variant or next(iter(constructor.spec.variants)))
         source = None if weights == IMAGENET_TRUNK else find_source(weights, graph)
         row = getattr(source, "weights", None)
+    else:
+        check_network(network)
     size = size or (row.size if row else _size_of(network))
     crop = crop or (row.crop if row else 0.875)
     interpolation = interpolation or (row.interpolation if row else "bicubic")
@@ -117,12 +127,16 @@ def evaluate(
             input_shape=(size, size, 3),
             classifier_activation=None,
         )
-    files, labels = find_pictures(Path(data), network.output_shape[-1], class_names)
+    names = class_names or getattr(network, "class_names", None)
+    files, labels = find_pictures(Path(data), network.output_shape[-1], names)
+    own = preprocess is None
+    normalise = getattr(network, "preprocess", RAW) if own else preprocess
     facts: dict[str, Any] = {"size": size, "crop": crop, "interpolation": interpolation}
-    tally = _Tally(state, facts | {"network": _digest(network), "pictures": _names(files)})
+    key = facts | {"network": _digest(network), "pictures": _names(files)}
+    tally = _Tally(state, key if own else key | {"preprocess": repr(preprocess)})
     load = Loader(**facts)
     for start, pictures in batches(files, tally.images, batch_size, load):
-        scores = network.predict_on_batch(network.preprocess(pictures))
+        scores = network.predict_on_batch(normalise(pictures))
         tally.add(np.asarray(scores), labels[start : start + len(pictures)])
         if progress is not None:
             progress(tally.images, len(files))
@@ -133,8 +147,20 @@ def evaluate(
         top1=100 * tally.top1 / tally.images,
         top5=100 * tally.top5 / tally.images,
         published_top1=row.top1 if row else None,
+        raw_pixels=normalise == RAW,
         **facts,
     )
+
+
+def check_network(network: keras.Model) -> None:
+    """Raise unless a model is a classifier of RGB pictures."""
+    takes, gives = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
+    pictures = isinstance(takes, tuple) and len(takes) == 4 and takes[-1] == 3
+    if not pictures or not isinstance(gives, tuple) or len(gives) != 2:
+        raise ValueError(
+            "A classifier of RGB pictures is needed: one input (batch, height, width, 3) and one "
+            f"output (batch, classes). Received: input_shape={takes}, output_shape={gives}"
+        )
 
 
 def _size_of(network) -> int:

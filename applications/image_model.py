@@ -1,5 +1,7 @@
 """The model class that every constructor returns."""
 
+from collections.abc import Sequence
+
 import keras
 
 from .preprocessing import Preprocessing
@@ -11,7 +13,8 @@ class ImageModel(keras.Model):
 
     `model.preprocess(pixels)` takes pixels in [0, 255]; `model.architecture` is the
     network's name in PyTorch code, a key of `weights.ARCHITECTURES`, or None if it has
-    none there. Both survive saving and loading. `keras.models.clone_model` copies layers and
+    none there; `model.class_names` names the outputs, as `keras_se.training.fit` leaves it, or
+    is None. All survive saving and loading. `keras.models.clone_model` copies layers and
     nothing else: `clone.preprocess = model.preprocess`.
     """
 
@@ -23,11 +26,13 @@ class ImageModel(keras.Model):
         *,
         preprocess: Preprocessing | None = None,
         architecture: str | None = None,
+        class_names: Sequence[str] | None = None,
         **kwargs,
     ):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
         self._preprocess = preprocess
         self.architecture = architecture
+        self.class_names = class_names
 
     @property
     def preprocess(self) -> Preprocessing:
@@ -42,9 +47,25 @@ class ImageModel(keras.Model):
     def preprocess(self, preprocess: Preprocessing):
         self._preprocess = preprocess
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return self._class_names
+
+    @class_names.setter
+    def class_names(self, names: Sequence[str] | None):
+        if names is not None and (len(names),) != tuple(self.output_shape[1:]):
+            raise ValueError(
+                f"`class_names` names each output of {self.name!r}. "
+                f"Received: {len(names)} names for outputs of shape {self.output_shape}"
+            )
+        self._class_names = None if names is None else tuple(map(str, names))
+
     def get_config(self):
-        preprocess = self._preprocess and self._preprocess.get_config()
-        own = {"preprocess": preprocess, "architecture": self.architecture}
+        own = {
+            "preprocess": self._preprocess and self._preprocess.get_config(),
+            "architecture": self.architecture,
+            "class_names": self.class_names and list(self.class_names),
+        }
         return super().get_config() | own
 
     @classmethod

@@ -72,15 +72,28 @@ def batches(files, start, batch_size, load) -> Iterator[tuple[int, np.ndarray]]:
             yield first, np.stack(list(batch))
 
 
+def check_folder(folder: Path) -> None:
+    """Raise unless there are folders in a folder, before weights are fetched for them."""
+    if not folder.is_dir():
+        raise ValueError(f"No such folder of pictures. Received: data={str(folder)!r}")
+    if not class_folders(folder):
+        raise ValueError(
+            f"`data` needs a folder of pictures for each class. Received: data={str(folder)!r}, "
+            "which holds no folders"
+        )
+
+
 def find_pictures(folder: Path, classes: int, class_names) -> tuple[list[Path], np.ndarray]:
     """The pictures below the classes' folders, and the number of each one's class."""
-    there = [inner.name for inner in class_folders(folder)] if folder.is_dir() else []
+    there = [inner.name for inner in class_folders(folder)]
     names = there if class_names is None else list(class_names)
-    if len(names) != classes or not set(there) <= set(names) or not there:
+    unknown = sorted(set(there) - set(names))
+    if len(names) != classes or unknown:
+        other = f", {unknown[0]!r} not among the names" if unknown else ""
         raise ValueError(
             f"The network has {classes} classes; `data` needs a folder for each of them, or "
             f"`class_names` all of their names. Received: data={str(folder)!r} with {len(there)} "
-            f"folders, class_names={None if class_names is None else len(names)}"
+            f"folders, class_names={None if class_names is None else len(names)}{other}"
         )
     files = [(path, names.index(name)) for name in there for path in picture_files(folder / name)]
     if not files:

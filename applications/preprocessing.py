@@ -81,7 +81,12 @@ class Preprocessing:
 
 IMAGENET = Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 INCEPTION = Preprocessing((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))  # to [-1, 1]
+CAFFE = Preprocessing((103.939, 116.779, 123.68), (1, 1, 1), "bgr")
 CIFAR10 = Preprocessing((125.307, 122.950, 113.865), (62.993, 62.089, 66.705))
+RAW = Preprocessing((0, 0, 0), (1, 1, 1))  # pixels as they are
+
+# As keras.applications.imagenet_utils.preprocess_input calls them.
+MODES = {"tf": INCEPTION, "caffe": CAFFE, "torch": IMAGENET}
 
 
 def decode_predictions(preds, top: int = 5):

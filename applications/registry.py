@@ -1,5 +1,7 @@
 """The networks by name."""
 
+from collections.abc import Iterable
+
 from . import (
     bn_inception,
     inception_resnet_v2,
@@ -12,6 +14,7 @@ from . import (
     vgg,
 )
 from .constructor import Constructor
+from .weights.table import published_weights
 
 FAMILIES = (
     resnet,
@@ -32,6 +35,8 @@ MODELS: dict[str, Constructor] = {
     if hasattr(constructor, "spec") and constructor.__name__ == name  # no second names
 }
 
+LISTED_BY = "`keras-se models`"  # where a message sends for all names
+
 
 def list_models() -> dict[str, tuple[str, ...]]:
     """The networks and the variants that each accepts, the default one first.
@@ -42,16 +47,18 @@ def list_models() -> dict[str, tuple[str, ...]]:
     return {name: tuple(constructor.spec.variants) for name, constructor in MODELS.items()}
 
 
-def summary_table() -> str:
-    """A table of the networks: variant, trainable parameters, GMACs of one picture."""
-    rows = [("model", "variant", "picture", "parameters", "GMACs")]
-    for name, constructor in MODELS.items():
-        spec = constructor.spec
+def summary_table(names: Iterable[str] = tuple(MODELS)) -> str:
+    """A table: variant, trainable parameters, GMACs of one picture, names of weights."""
+    rows = [("model", "variant", "picture", "parameters", "GMACs", "published weights")]
+    for name in names:
+        spec = MODELS[name].spec
         for variant, figures in spec.variants.items():
             size = f"{spec.size} x {spec.size}"
-            rows.append((name, variant, size, f"{figures.parameters:,}", f"{figures.gmacs:.4f}"))
+            tags = " ".join(weights.tag for weights in published_weights(name, variant))
+            costs = f"{figures.parameters:,}", f"{figures.gmacs:.4f}"
+            rows.append((name, variant, size, *costs, tags))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left = (True, True, False, False, False)
+    left = (True, True, False, False, False, True)
     return "\n".join(
         "  ".join(
             cell.ljust(width) if to_left else cell.rjust(width)

@@ -10,6 +10,7 @@ import keras
 
 from ..layers import CONVS, GATES
 from ..layers.gate_functions import GATE_FUNCTIONS
+from ..names import expected
 from .imagenet_trunk import TrunkSource
 from .preprocessing import IMAGENET, Preprocessing
 
@@ -171,11 +172,11 @@ class NetworkSpec(ABC):
         return replace(self, attention_options={**self.attention_options, "gate": gate})
 
 
-def check_name(argument: str, value, valid):
-    """Return `value` if it is one of `valid`; otherwise list them."""
+def check_name(argument: str, value, valid, where: str = ""):
+    """Return `value` if it is one of `valid`; otherwise list them, or near ones and `where`."""
     if value not in valid:
         raise ValueError(
-            f"Unknown {argument} {value!r}; expected one of {list(valid)}. "
+            f"Unknown {argument} {value!r}; {expected(value, valid, where)}. "
             f"Received: {argument}={value!r}"
         )
     return value

@@ -34,8 +34,33 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file)  # or a power cut may leave the new name with nothing in it
         os.replace(temporary, path)
+    except OSError as error:
+        if temporary.name in str(error):  # a name that the caller never gave
+            said = str(error).replace(temporary.name, path.name)
+            raise type(error)(said) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that takes no files has none of it
+            temporary.unlink(missing_ok=True)
+
+
+def check_folder_takes_files(folder: str | os.PathLike) -> None:
+    """Raise unless files can be made in a folder; one is, without a name where Linux allows it.
+
+    Raises:
+        OSError: of the kind that the system gives, with the folder's name.
+    """
+    probe = Path(folder, f".{uuid.uuid4().hex}")
+    try:
+        descriptor, named = _new_file(probe)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise type(error)(
+            f"Files cannot be written into the folder {str(folder)!r}: {reason}"
+        ) from error
+    os.close(descriptor)
+    if named:
+        probe.unlink(missing_ok=True)
 
 
 def remove_leftovers(path: str | os.PathLike) -> None:

@@ -33,7 +33,9 @@ def test_labels_c_array_and_onnx(folder, call):
     assert f"wrote {header} (model, model_len)" in printed
     assert tflite.read_labels(file) == ("ant", "bee", "cat", "dog")
     assert header.read_text() == tflite.to_c_array(file.read_bytes(), "model")
-    status, _, errors = call("convert", model, *pictures, "--c-array", "-o", folder / "model.x")
+    status, _, errors = call(
+        "convert", model, *pictures, "--c-array", "-o", folder / "model.TFLITE"
+    )
     assert status == 2 and "model.h' exists; pass --overwrite" in errors
 
     for source, quantized in ((model, False), (file, True)):
@@ -79,10 +81,11 @@ def test_errors_are_one_line(folder, tmp_path, call):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "fake.tflite").write_bytes(b"no model")
     model, out = folder / "model.keras", ("-o", tmp_path / "out.onnx")
+    file = ("-o", tmp_path / "out.tflite")
     pictures = ("--calibration", folder / "pictures")
     cases = {
-        ("convert", model, *pictures, *out, "--labels", tmp_path / "no"): "No such file",
-        ("convert", model, *pictures, *out, "--labels", tmp_path / "binary"): "UTF-8",
+        ("convert", model, *pictures, *file, "--labels", tmp_path / "no"): "No such file",
+        ("convert", model, *pictures, *file, "--labels", tmp_path / "binary"): "UTF-8",
         ("onnx", tmp_path / "none.keras", *out): "No such file",
         ("onnx", tmp_path / "fake.tflite", *out): "Not a TFLite model",
         ("onnx", tmp_path / "fake.tflite", *out, "--preprocess"): "exported as it is",

@@ -164,7 +164,7 @@ def test_bad_arguments(folder):
         evaluate("SEResNet51", folder)
     with pytest.raises(ValueError, match="interpolation='nearest'"):
         evaluate(network(), folder, interpolation="nearest")
-    with pytest.raises(ValueError, match="0 folders"):
+    with pytest.raises(ValueError, match="No such folder"):
         evaluate(network(), folder / "nothing")
     with pytest.raises(ValueError, match="size=None"):
         evaluate(SEResNetCIFAR(input_shape=(None, None, 3)), folder)

@@ -84,7 +84,7 @@ def test_the_flags_are_the_settings():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "needs `data`"),
+        ([], "needs --data"),
         (["--data", "nowhere"], "no such folder"),
         (["--data", "x", "--preset", "cifar100"], "Unknown preset"),
         (["--data", "x", "--model-option", "depth"], "NAME=VALUE"),

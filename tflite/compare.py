@@ -9,17 +9,19 @@ import keras
 import numpy as np
 
 from .images import Images, load_images
-from .labels import checked_labels
+from .labels import labels_of_model
 from .lower import lower
-from .normalisation import Normalisation, check_same, normalisation
+from .normalisation import RAW_PIXELS, Normalisation, check_same, normalisation, with_origin
 from .outputs import Outputs, run_both
 from .qat.quantize import is_quantized
 from .run import Runner, read_model
 from .scores import share_equal, snr_db, top1
-from .source import classes_of
+from .source import check_same_input
 
 if TYPE_CHECKING:
     from .result import Result
+
+LOW_SNR_DB = 10.0  # below it, a comparison warns
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Comparison:
         runs: invocations behind `latency_ms`.
         num_threads: threads behind `latency_ms`.
         size_bytes: size of the file.
+        only_class: the class that the Keras model gives to all images, where it is one for
+            several: its name, or its number.
+        no_accuracy: why images in folders have no accuracy; or None.
+        unnormalised: whether pictures of a directory reached as raw pixels a model in which no
+            layer is known to normalise them.
     """
 
     images: int
@@ -58,13 +65,34 @@ class Comparison:
     runs: int
     num_threads: int
     size_bytes: int
+    only_class: str | None = None
+    no_accuracy: str | None = None
+    unnormalised: bool = False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What speaks against relying on the figures, a sentence each."""
+        found = []
+        if self.unnormalised:
+            found.append(RAW_PIXELS)
+        if self.only_class is not None:
+            found.append(
+                f"the model answers {self.only_class!r} for all {self.images} images: agreement "
+                "says little"
+            )
+        if self.snr_db < LOW_SNR_DB:
+            found.append(
+                f"an SNR below {LOW_SNR_DB:.0f} dB: the error has more than a tenth of the power "
+                f"of the {self.measured_on}"
+            )
+        return tuple(found)
 
     def to_dict(self) -> dict:
         """The fields as a JSON-able dictionary; an infinite or undefined number as a string."""
         return {
             key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in asdict(self).items()
-        }
+        } | {"warnings": list(self.warnings)}
 
     def __str__(self) -> str:
         lines = [f"{self.images} images, {self.measured_on} compared"]
@@ -74,6 +102,8 @@ class Comparison:
             lines.append(
                 f"top-1 accuracy   {self.file_accuracy:.2%} (Keras {self.float_accuracy:.2%})"
             )
+        if self.no_accuracy is not None:
+            lines.append(f"top-1 accuracy   left out: {self.no_accuracy}")
         lines += [
             f"SNR              {self.snr_db:.1f} dB",
             f"absolute error   {self.max_abs_error:.3g} max, {self.mean_abs_error:.3g} mean",
@@ -81,6 +111,7 @@ class Comparison:
             f"{self.num_threads} thread{'s' * (self.num_threads != 1)}; "
             f"Keras {self.keras_latency_ms:.3f} ms)",
             f"size             {self.size_bytes} bytes",
+            *(f"warning: {warning}" for warning in self.warnings),
         ]
         return "\n".join(lines)
 
@@ -103,7 +134,8 @@ def compare(
             an array (n, h, w, c), a list of arrays, a `tf.data.Dataset`, or a directory of
             pictures (`keras_se.tflite.load_images`).
         labels: class indices in [0, classes) or one-hot rows, one for each image. None takes
-            those of the dataset or of the class folders, when there is a folder for every class.
+            those of the dataset, or of the class folders: by their names where the model knows the
+            names of its classes (`class_names`), else when there is a folder for every class.
         preprocess: as for `convert`: the one that it put into the file, or "included".
         runs: invocations behind the median latency, at least 1.
         num_threads: threads of the interpreter.
@@ -121,12 +153,13 @@ def compare(
         raise ValueError(f"runs must be at least 1. Received: runs={runs}")
     content = read_model(tflite)
     shape = Runner(content).image_shape
+    check_same_input(model, shape)
     added, raw_pixels = normalisation(model, preprocess)
     check_same(tflite, raw_pixels, preprocess)
-    images = load_images(images, shape, raw_pixels)
+    loaded = with_origin(load_images(images, shape, raw_pixels), images, model, raw_pixels)
+    checked = labels_of_model(loaded, model, labels)
     lowered = model if is_quantized(model) else lower(model, added, input_size=shape[:2])
-    images = checked_labels(images, labels, classes_of(lowered))
-    return compare_lowered(lowered, content, images, runs, num_threads)
+    return compare_lowered(lowered, content, checked, runs, num_threads)
 
 
 def compare_lowered(
@@ -142,7 +175,7 @@ def compare_outputs(
 ) -> Comparison:
     """The `Comparison` of outputs that are there already; only the latency is measured.
 
-    The labels of the images are classes of the model (`checked_labels`).
+    The labels of the images are classes of the model (`labels_of_model`).
     """
     keras_top1, file_top1 = top1(outputs.keras), top1(outputs.file)
     reference, values = outputs.keras_values, outputs.file_values
@@ -161,4 +194,14 @@ def compare_outputs(
         runs=runs,
         num_threads=num_threads,
         size_bytes=len(content),
+        only_class=_only_class(keras_top1, images.class_names, outputs.keras.shape[-1]),
+        no_accuracy=images.no_labels,
+        unnormalised=images.unnormalised,
     )
+
+
+def _only_class(answers, names, classes: int) -> str | None:
+    """The name, or number, of the class that is the answer to all of several images."""
+    if answers is None or len(answers) < 2 or (answers != answers[0]).any():
+        return None
+    return names[answers[0]] if names and len(names) == classes else str(answers[0])

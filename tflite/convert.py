@@ -13,12 +13,12 @@ from .converter import check_file, convert_file
 from .gates import Gate, measure_gates
 from .images import Images, load_images
 from .inspect import inspect
-from .labels import checked_labels
+from .labels import labels_of_model
 from .layerwise import LayerError, layer_errors, spread_loss, worst_layers
 from .logits import drop_final_activation
 from .lower import lower
 from .metadata import add_metadata
-from .normalisation import Normalisation, normalisation
+from .normalisation import Normalisation, normalisation, with_origin
 from .passes import Lowering, apply_passes
 from .qat.deploy import deployed
 from .qat.quantize import is_quantized
@@ -125,8 +125,9 @@ def convert(
     check_labels(labels, model, shape, raw_pixels, io)
     if calibration is not None:
         needed = bounds.max_accuracy_drop is not None  # to calibrate, the pictures are enough
-        images = load_images(calibration, shape, raw_pixels, strict_labels=needed)
-        images, compared_on = checked_labels(images, None, classes, strict=needed), "images"
+        loaded = load_images(calibration, shape, raw_pixels, strict_labels=needed)
+        loaded = with_origin(loaded, calibration, model, raw_pixels)
+        images, compared_on = labels_of_model(loaded, model, strict=needed), "images"
     elif auto or (candidates[0].needs_calibration and not quantized):
         raise ValueError(
             f"Recipe {'auto' if auto else candidates[0].name!r} needs images to learn the ranges "
@@ -136,11 +137,10 @@ def convert(
     else:
         images, compared_on = noise(shape, raw_pixels), "noise"
     if bounds.max_accuracy_drop is not None and images.labels is None:
-        names = images.class_names
         raise ValueError(
             "max_accuracy_drop needs labels: a dataset of (image, label), or a folder for each of "
             f"the {classes} classes. Received: max_accuracy_drop={max_accuracy_drop}, images "
-            f"{'without labels' if names is None else f'in {len(names)} folders'}"
+            f"without labels{f' ({images.no_labels})' if images.no_labels else ''}"
         )
 
     lowered = deployed(model) if quantized else lower(model, added, input_size=shape[:2])

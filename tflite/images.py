@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,15 @@ class Images:
         pixels: array (n, h, w, c), uint8 or float32.
         labels: array (n,) of class indices, or None.
         class_names: names of the classes where they came from folders, or None.
+        no_labels: why there are folders, or names of classes, and yet no labels; or None.
+        unnormalised: whether they reach as raw pixels a model that is not known to take such.
     """
 
     pixels: np.ndarray
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
+    no_labels: str | None = None
+    unnormalised: bool = False
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -74,8 +78,7 @@ def load_images(
             "Images are an array (n, h, w, c), a list of arrays (h, w, c), a tf.data.Dataset or "
             f"a directory of pictures. Received: {type(source).__name__}"
         )
-    pixels = _checked(images.pixels, shape, raw_pixels)
-    return Images(pixels, images.labels, images.class_names)
+    return replace(images, pixels=_checked(images.pixels, shape, raw_pixels))
 
 
 def _checked(pixels, shape, raw_pixels: bool) -> np.ndarray:

@@ -1,12 +1,20 @@
 """Where the normalisation of pixels is: added in front of a model, inside it, or with its user."""
 
-from typing import Literal
+import os
+from dataclasses import replace
+from typing import Final, Literal
 
 import keras
 
+from .images import Images
 from .preprocess import Preprocess
 
-INCLUDED = "included"
+INCLUDED: Final = "included"
+RAW_PIXELS = (
+    "the pictures reach the model as raw pixels in [0, 255], and no layer in it is known to "
+    "normalise them; if it was trained on other values, pass its preprocess (on the command line "
+    "--preprocess-tf, --preprocess-caffe, --preprocess-torch)"
+)
 Normalisation = Preprocess | Literal["included"] | None
 
 
@@ -47,6 +55,28 @@ def normalisation(model: keras.Model, preprocess: Normalisation) -> tuple[Prepro
             f'pixels itself, pass preprocess="{INCLUDED}". Received: preprocess={preprocess!r}'
         )
     return preprocess, preprocess is not None
+
+
+def with_origin(images: Images, source, model: keras.Model, raw_pixels: bool) -> Images:
+    """Images that know whether they are raw pixels for a model that may want others.
+
+    Args:
+        images: as they were read.
+        source: what they were read from; a directory gives raw pixels.
+        model: that takes them.
+        raw_pixels: whether it, or what is added in front of it, takes raw pixels.
+    """
+    raw = isinstance(source, (str, os.PathLike)) and not raw_pixels
+    return replace(images, unnormalised=raw and not normalises(model))
+
+
+def normalises(model: keras.Model) -> bool:
+    """Whether a layer of a model, or of one inside it, is known to normalise pixels."""
+    kinds = keras.layers.Rescaling, keras.layers.Normalization
+    return any(
+        isinstance(layer, kinds) or layer.name == "preprocess"
+        for layer in model._flatten_layers(include_self=False)
+    )
 
 
 def check_same(file, raw_pixels: bool, preprocess: Normalisation) -> None:

@@ -1,6 +1,7 @@
 """What a converted file computes with: the named recipes."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,38 @@ RECIPES = {
 }
 
 
+# What TensorFlow Lite's documentation and others call them.
+OTHER_NAMES = {
+    "int8": "static_int8",
+    "uint8": "static_int8",
+    "integer": "static_int8",
+    "full_integer": "static_int8",
+    "full_int8": "static_int8",
+    "static": "static_int8",
+    "dynamic": "dynamic_int8",
+    "dynamic_range": "dynamic_int8",
+    "fp16": "float16",
+    "half": "float16",
+    "fp32": "float32",
+    "float": "float32",
+    "mixed": "mixed_int8",
+    "int16": "static_int16x8",
+    "int16x8": "static_int16x8",
+}
+AUTO = "auto"
+
+
+def check_recipe(name: str) -> None:
+    """Raise ValueError unless `convert` knows a recipe by this name, "auto" included."""
+    known = [*RECIPES, AUTO]
+    if name in known:
+        return
+    plain = name.lower().replace("-", "_").replace(" ", "_")
+    near = [OTHER_NAMES[plain]] if plain in OTHER_NAMES else get_close_matches(plain, known, 1)
+    suggestion = f"did you mean {near[0]!r}? E" if near else "e"
+    raise ValueError(f"Unknown recipe {name!r}; {suggestion}xpected one of {known}")
+
+
 def get_recipe(recipe: str | Recipe) -> Recipe:
     """Look a recipe up by name; a `Recipe` is returned as it is.
 
@@ -98,6 +131,7 @@ def get_recipe(recipe: str | Recipe) -> Recipe:
         return recipe
     if not isinstance(recipe, str):
         raise TypeError(f"A recipe is a name or a Recipe. Received: recipe={recipe!r}")
-    if recipe not in RECIPES:
-        raise ValueError(f"Unknown recipe {recipe!r}; expected one of {sorted(RECIPES)}")
+    check_recipe(recipe)
+    if recipe == AUTO:
+        raise ValueError("Recipe 'auto' chooses among the others; one of them is needed here")
     return RECIPES[recipe]

@@ -27,7 +27,7 @@ def image_shape(model: keras.Model, input_size=None) -> tuple[int, int, int]:
         )
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.inputs[0].shape) != 4:
         raise ValueError(
-            "Image models are converted: one input (batch, height, width, channels) and one "
+            "An image model is needed: one input (batch, height, width, channels) and one "
             f"output. Received: inputs={[tuple(t.shape) for t in model.inputs]}, "
             f"outputs={[tuple(t.shape) for t in model.outputs]}"
         )
@@ -53,10 +53,29 @@ def image_shape(model: keras.Model, input_size=None) -> tuple[int, int, int]:
     return (*size, channels)
 
 
+def check_same_input(model: keras.Model, shape: tuple[int, int, int]) -> None:
+    """Raise unless a model takes the images that a file takes, (h, w, c)."""
+    inputs = getattr(model, "inputs", None) or ()
+    own = tuple(inputs[0].shape[1:]) if len(inputs) == 1 else None
+    if own is None or len(own) != 3:
+        return  # `lower` says what is needed
+    if any(size not in (None, other) for size, other in zip(own, shape, strict=True)):
+        raise ValueError(
+            f"The file is not of this model: the model takes images of {own} (height, width, "
+            f"channels), the file {tuple(shape)}"
+        )
+
+
 def classes_of(model: keras.Model) -> int | None:
     """Number of classes; None where the output is not one row of at least two."""
     output = model.outputs[0].shape
     return output[1] if len(output) == 2 and output[1] != 1 else None
+
+
+def class_names_of(model: keras.Model) -> tuple[str, ...] | None:
+    """What a model calls its classes, as those that `keras_se.training.fit` trained do."""
+    names = getattr(model, "class_names", None)
+    return tuple(names) if names and len(names) == classes_of(model) else None
 
 
 def subclassed_message(model: keras.Model) -> str:

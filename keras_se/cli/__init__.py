@@ -19,7 +19,9 @@ from . import (
     train,
 )
 from ._command import make_parser
+from ._flags import with_flags
 from ._native_logs import silenced
+from ._signals import Terminated
 
 COMMANDS = tuple(
     module.COMMAND
@@ -37,7 +39,8 @@ COMMANDS = tuple(
     )
 )
 
-OK, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 2, 130, 141  # the last two as a shell reports them
+OK, ERROR = 0, 2
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143  # as a shell reports them
 LONGEST_MESSAGE = 600  # characters
 
 
@@ -49,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 2 after an error (one line on stderr, or with --debug a
-        traceback), 130 after Ctrl-C.
+        traceback), 130 after Ctrl-C, 143 after SIGTERM in `train`.
     """
     # Names that a terminal has no characters for, or that are no text at all.
     for stream in (sys.stdout, sys.stderr):
@@ -66,16 +69,17 @@ def main(argv: list[str] | None = None) -> int:
             arguments.run(arguments)
             sys.stdout.flush()
         return OK
-    except KeyboardInterrupt:
-        print("keras-se: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        print(f"keras-se: interrupted{f': {stop}' if str(stop) else ''}", file=sys.stderr)
+        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     except BrokenPipeError:  # the reader of stdout has gone: `keras-se models | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except Exception as error:
         if arguments.debug:
             raise
-        print(f"keras-se: error: {one_line(error)}", file=sys.stderr)
+        message = with_flags(one_line(error), arguments.flags)
+        print(f"keras-se: error: {message}", file=sys.stderr)
         return ERROR
 
 

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files import check_folder_takes_files
 from ._console import working
 
 if TYPE_CHECKING:
@@ -23,6 +24,21 @@ PREPROCESS = {
         "--preprocess-included",
         "the model normalises raw pixels itself, as those of tflite.strip, prune and cluster do; a "
         "file that is written takes them as they are stored",
+    ),
+    "tf": (
+        "--preprocess-tf",
+        "pixels are scaled to [-1, 1], as keras.applications does for MobileNet, MobileNetV2, "
+        "Inception, Xception, ResNetV2 and NASNet",
+    ),
+    "caffe": (
+        "--preprocess-caffe",
+        "ImageNet's mean is subtracted from blue, green and red in this order, as "
+        "keras.applications does for ResNet and VGG",
+    ),
+    "torch": (
+        "--preprocess-torch",
+        "ImageNet's mean is subtracted, and its deviation divided by, as keras.applications does "
+        "for DenseNet",
     ),
     "none": ("--no-preprocess", "pixels reach the model, and a file, unchanged"),
 }
@@ -54,24 +70,28 @@ def _holds_a_model(path: Path) -> bool:
 
 
 def check_input(path: Path) -> None:
-    """Raise FileNotFoundError unless there is a file."""
+    """Raise OSError unless there is a file."""
+    if path.is_dir():
+        raise IsADirectoryError(f"A folder, not a file: {str(path)!r}")
     if not path.is_file():
         raise FileNotFoundError(f"No such file: {str(path)!r}")
 
 
-def check_output(path: Path, overwrite: bool, *others: Path | None) -> None:
+def check_output(path: Path, overwrite: bool, *others: Path | None, suffix: str = "") -> None:
     """Raise unless a file can be written, as far as that can be known.
 
     Args:
         path: of the file.
         overwrite: whether one that is there may be replaced.
         others: files that the command reads or writes besides, which may not be this one.
+        suffix: that the file must have, such as ".tflite".
 
     Raises:
-        ValueError: if it is one of the others.
+        ValueError: if it is one of the others, or has another suffix.
         FileExistsError: if there is one and `overwrite` is False.
         FileNotFoundError: if the folder is missing.
         IsADirectoryError: if the path is a folder.
+        OSError: if the folder takes no files.
     """
     if any(other is not None and path.resolve() == other.resolve() for other in others):
         raise ValueError(f"The output is another file of the command too: {str(path)!r}")
@@ -81,6 +101,17 @@ def check_output(path: Path, overwrite: bool, *others: Path | None) -> None:
         raise FileExistsError(f"{str(path)!r} exists; pass --overwrite to replace it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"No such folder for the output: {str(path.parent)!r}")
+    if suffix and path.suffix.lower() != suffix:
+        raise ValueError(f"The output is a {suffix} file. Received: {str(path)!r}")
+    check_folder_takes_files(path.parent)
+
+
+def check_output_folder(path: Path) -> None:
+    """Raise OSError unless a folder takes files, or can be made."""
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"The output is no folder: {str(path)!r}")
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    check_folder_takes_files(there)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -126,9 +157,12 @@ def preprocess_of(model: "keras.Model", where: str | None) -> "Normalisation":
     Raises:
         ValueError: for "carried" and a model that carries none.
     """
+    from ..applications.preprocessing import MODES
     from ..tflite import Preprocess
     from ..tflite.normalisation import INCLUDED
 
+    if where in MODES:
+        return MODES[where].for_channels(model.inputs[0].shape[-1])
     if where == INCLUDED:
         return INCLUDED
     preprocess = getattr(model, "preprocess", None)

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ._flags import flags_of
+
 
 @dataclass(frozen=True)
 class Command:
@@ -55,7 +57,7 @@ def make_parser(commands: tuple[Command, ...], version: str) -> Parser:
         )
         command.add_arguments(subparser)
         _add_debug(subparser, default=argparse.SUPPRESS)  # keeps what stood before the command
-        subparser.set_defaults(run=command.run)
+        subparser.set_defaults(run=command.run, flags=flags_of(subparser))
     return parser
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from ._arguments import (
     add_input_size_argument,
     add_preprocess_argument,
+    check_input,
     check_output,
     load_model,
     preprocess_of,
@@ -12,6 +13,7 @@ from ._arguments import (
 )
 from ._command import Command
 from ._console import working
+from ._flags import with_flags
 
 DETAILS = """\
 The file is run in the LiteRT interpreter beside the Keras model before it is written,
@@ -91,14 +93,20 @@ def _add_arguments(parser):
 
 def _run(arguments):
     read = (arguments.model, arguments.labels)
-    check_output(arguments.output, arguments.overwrite, *read)
+    check_output(arguments.output, arguments.overwrite, *read, suffix=".tflite")
     header = arguments.output.with_suffix(".h")
     if arguments.c_array:
         check_output(header, arguments.overwrite, *read, arguments.output)
     labels = None if arguments.labels is None else read_lines(arguments.labels)
+    check_input(arguments.model)
+    with working("loading TensorFlow"):
+        from .. import tflite
+        from ..tflite.recipe import check_recipe
+    check_recipe(arguments.recipe)
+    if arguments.calibration is not None and not arguments.calibration.is_dir():
+        raise FileNotFoundError(f"No such folder of pictures: {str(arguments.calibration)!r}")
     with working("loading the model"):
         model = load_model(arguments.model)
-        from .. import tflite
     with working(f"converting {model.name} to {arguments.recipe}"):
         result = tflite.convert(
             model,
@@ -119,11 +127,21 @@ def _run(arguments):
 
         name = tflite.c_name(arguments.output.stem)
         write_whole(header, tflite.to_c_array(result.model, name).encode())
-    pixels = "raw pixels in [0, 255]" if result.report.preprocess else "what the model takes"
-    print(result.report)
-    print(f"wrote {arguments.output} ({result.recipe.name}; input: {pixels})")
+    print(with_flags(str(result.report), arguments.flags))
+    print(f"wrote {arguments.output} ({result.recipe.name}; input: {_input(result.report)})")
     if arguments.c_array:
         print(f"wrote {header} ({name}, {name}_len)")
+
+
+def _input(report) -> str:
+    """What an app feeds the file."""
+    (tensor,) = report.inspection.inputs
+    if not report.preprocess:
+        return f"what the model takes, {tensor.dtype}"
+    if tensor.dtype == "int8":
+        return "raw pixels minus 128, int8"
+    divided = "" if tensor.scale in (None, 1) else f" divided by {tensor.scale:.4g}"
+    return f"raw pixels in [0, 255]{divided}, {tensor.dtype}"
 
 
 COMMAND = Command(

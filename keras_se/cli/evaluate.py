@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from pathlib import Path
 
-from ._arguments import load_model
+from ._arguments import add_preprocess_argument, load_model, preprocess_of
 from ._command import Command
 from ._console import print_json
 
@@ -43,33 +43,62 @@ def _add_arguments(parser):
         "for a file 1.0)",
     )
     parser.add_argument("--interpolation", help="bicubic or bilinear")
+    add_preprocess_argument(parser)
     parser.add_argument("--batch-size", type=int, default=32, help="(default: %(default)s)")
     parser.add_argument("--state", type=Path, metavar="FILE", help="where to keep the count")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def _run(arguments):
+    if arguments.network.endswith(".tflite"):
+        raise ValueError(
+            "evaluate takes a .keras file or a network's name; for a .tflite file: keras-se "
+            f"compare. Received: {arguments.network!r}"
+        )
     is_file = arguments.network.endswith(".keras")
     network = load_model(Path(arguments.network)) if is_file else arguments.network
     from ..applications import evaluate
 
-    if is_file and arguments.crop is None:
-        arguments.crop = FILE_CROP
+    preprocess, warning = None, None
+    if is_file:
+        preprocess, warning = _preprocess(network, arguments.preprocess)
+        if arguments.crop is None:
+            arguments.crop = FILE_CROP
+    elif arguments.preprocess not in (None, "carried"):
+        raise ValueError("A network by name normalises as its weights want; leave the flag out")
     options = ("weights", "variant", "size", "crop", "interpolation", "batch_size", "state")
     with _progress() as progress:
         evaluation = evaluate(
             network,
             arguments.data,
+            preprocess=preprocess,
             progress=progress,
             **{name: getattr(arguments, name) for name in options},
         )
     if arguments.json:
-        print_json(evaluation.as_dict())
+        print_json(evaluation.as_dict() | {"warnings": [warning] if warning else []})
         return
     published = evaluation.published_top1
     print(f"{evaluation.network}, {evaluation.images} pictures")
     print(f"top-1  {evaluation.top1:.3f} %" + (f" (published {published} %)" if published else ""))
     print(f"top-5  {evaluation.top5:.3f} %")
+    if evaluation.raw_pixels:
+        print("pixels: raw, in [0, 255]")
+    if warning:
+        print(f"warning: {warning}")
+
+
+def _preprocess(model, where):
+    """What `evaluate` applies to raw pixels, and what speaks against relying on it."""
+    from ..applications.evaluation import check_network
+    from ..applications.preprocessing import RAW
+    from ..tflite.normalisation import INCLUDED, RAW_PIXELS, normalises
+
+    check_network(model)
+    found = preprocess_of(model, where)
+    if found is None:
+        return RAW, None if normalises(model) else RAW_PIXELS
+    return (RAW if found == INCLUDED else found), None
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ._arguments import (
     add_preprocess_argument,
+    check_output_folder,
     load_model,
     preprocess_of,
 )
@@ -52,22 +53,20 @@ def _add_arguments(parser):
 def _run(arguments):
     if arguments.shown < 1:
         raise ValueError(f"--shown must be at least 1. Received: {arguments.shown}")
-    if arguments.output.is_file():
-        raise NotADirectoryError(f"The output is no folder: {str(arguments.output)!r}")
+    check_output_folder(arguments.output)
     from ..plots import check_matplotlib
 
     check_matplotlib()
     with working("loading the model"):
         model = load_model(arguments.model)
         from ..explain.report import explain_folder
-        from ..tflite.normalisation import INCLUDED
     preprocess = preprocess_of(model, arguments.preprocess)
     with working("running it on the pictures"):
         result = explain_folder(
             model,
             arguments.images,
             arguments.output,
-            preprocess=None if preprocess == INCLUDED else preprocess,
+            preprocess=None if isinstance(preprocess, str) else preprocess,
             shown=arguments.shown,
             overwrite=arguments.overwrite,
         )

@@ -54,13 +54,13 @@ def _add_arguments(parser):
 
 
 def _run(arguments):
-    check_output(arguments.output, arguments.overwrite, arguments.model)
+    check_output(arguments.output, arguments.overwrite, arguments.model, suffix=".onnx")
     check_input(arguments.model)
     with working("loading the model"):
         from .. import tflite
 
         if arguments.model.suffix == ".tflite":
-            if arguments.preprocess in ("carried", "included"):
+            if arguments.preprocess not in (None, "none"):
                 flag, _ = PREPROCESS[arguments.preprocess]
                 raise ValueError(f"{flag}: a .tflite file is exported as it is")
             model, preprocess = arguments.model, None

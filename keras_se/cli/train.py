@@ -9,6 +9,7 @@ from typing import Any
 
 from ._command import Command
 from ._console import working
+from ._signals import sigterm_raises
 
 DETAILS = """\
 Trains a network on a folder of pictures, one folder per class, or train/ and val/ with one
@@ -156,10 +157,24 @@ def _run(arguments):
     values["verbose"] = 1 if sys.stdout.isatty() else 2
     train = _trainer(arguments)
     settings = make_settings(arguments.preset, arguments.settings, **values)
-    train(settings)
+    try:
+        with sigterm_raises():
+            train(settings)
+    except KeyboardInterrupt as stop:
+        raise type(stop)("" if arguments.rank else _saved(settings.output)) from None
     if arguments.rank:  # the files are where rank 0 is
         return
     _print(read_results(settings.output), settings.output)
+
+
+def _saved(output: Path) -> str:
+    """Where the same command goes on."""
+    from ..training.run_folder import read_record
+
+    record = read_record(output)
+    if record is None:
+        return "nothing is saved yet; the same command begins anew"
+    return f"saved after {record}; the same command resumes"
 
 
 def _print(results: dict, output: Path) -> None:

@@ -41,6 +41,7 @@ def train(kept: Pictures, held_out: Pictures, settings: Settings, verbose=0) -> 
     )
     batch_size = batch_size_for(len(kept))
     steps_per_epoch = math.ceil(len(kept) / batch_size)
+    model.class_names = kept.class_names
     epochs = settings.epochs or min(60, math.ceil(STEPS / steps_per_epoch))
     compile_for_training(
         model,

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
@@ -29,19 +30,31 @@ class Explanation:
         images: number of pictures.
         sensitivity: accuracy by stage; None without classes or gates, or where the model is
             no classifier.
+        no_accuracy: why pictures in folders have none all the same; or None.
+        unnormalised: as in `tflite.Comparison`.
     """
 
     files: tuple[str, ...]
     images: int
     sensitivity: Sensitivity | None
+    no_accuracy: str | None = None
+    unnormalised: bool = False
 
     def to_dict(self) -> dict:
         """Strings and numbers only, for JSON."""
         return asdict(self)
 
     def __str__(self):
-        table = "" if self.sensitivity is None else f"\n{self.sensitivity}"
-        return "\n".join(self.files) + table
+        lines = [*self.files]
+        if self.sensitivity is not None:
+            lines.append(str(self.sensitivity))
+        if self.no_accuracy is not None:
+            lines.append(f"accuracy and sensitivity left out: {self.no_accuracy}")
+        if self.unnormalised:
+            from ..tflite.normalisation import RAW_PIXELS
+
+            lines.append(f"warning: {RAW_PIXELS}")
+        return "\n".join(lines)
 
 
 def explain_folder(
@@ -49,7 +62,7 @@ def explain_folder(
     directory: str | os.PathLike,
     output: str | os.PathLike,
     *,
-    preprocess: Callable | None = None,
+    preprocess: Callable | Literal["included"] | None = None,
     shown: int = 4,
     overwrite: bool = False,
 ) -> Explanation:
@@ -59,9 +72,13 @@ def explain_folder(
         model: classifier with one image input of a fixed size.
         directory: PNG and JPEG pictures, directly in it or in one folder per class.
         output: folder for the figures; it is made.
-        preprocess: from raw pixels in [0, 255] to what the model takes; None: nothing.
+        preprocess: from raw pixels in [0, 255] to what the model takes; "included" where it
+            takes raw pixels; None: nothing is known, and nothing done.
         shown: pictures under maps.
         overwrite: whether to replace figures that exist.
+
+    Folders are classes of the model by their names where it knows the names of its classes
+    (`class_names`), else when there is a folder for every class.
 
     Returns:
         An `Explanation` with the paths of the figures.
@@ -71,12 +88,16 @@ def explain_folder(
         ValueError: if there are no pictures, or the model's input has no fixed size.
     """
     from ..tflite.images import load_images
+    from ..tflite.labels import labels_of_model
+    from ..tflite.normalisation import with_origin
     from ..tflite.source import image_shape
 
     _check_output(Path(output), overwrite)
-    loaded = load_images(directory, image_shape(model, None), raw_pixels=preprocess is not None)
+    raw_pixels = preprocess is not None
+    loaded = load_images(directory, image_shape(model, None), raw_pixels)
+    checked = labels_of_model(with_origin(loaded, directory, model, raw_pixels), model)
     pixels = np.asarray(loaded.pixels, "float32")
-    images = pixels if preprocess is None else np.asarray(preprocess(pixels), "float32")
+    images = np.asarray(preprocess(pixels), "float32") if callable(preprocess) else pixels
     names, result = loaded.class_names, None
     drawn = {}
     recorded = gates(model, images)
@@ -95,10 +116,11 @@ def explain_folder(
     if len(model.output_shape) == 2:
         cam = {"Grad-CAM": grad_cam(model, images[some])}
         drawn["grad_cam"] = figures.overlays(pixels[some], cam, titles, "share of the highest")
-    if loaded.labels is not None and is_classifier(model) and find_gates(model):
-        result = sensitivity(model, images, loaded.labels)
+    if checked.labels is not None and is_classifier(model) and find_gates(model):
+        result = sensitivity(model, images, checked.labels)
         drawn["sensitivity"] = figures.sensitivity_bars(result)
-    return Explanation(_save(drawn, Path(output)), len(images), result)
+    files = _save(drawn, Path(output))
+    return Explanation(files, len(images), result, checked.no_labels, checked.unnormalised)
 
 
 def _last_by_size(maps) -> dict:

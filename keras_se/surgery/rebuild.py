@@ -133,7 +133,8 @@ def _copy_input(tensor):
 
 def _of_same_kind(model, inputs, outputs):
     if isinstance(model, ImageModel):
-        return ImageModel(inputs, outputs, model.name, preprocess=model.preprocess)
+        own = {"preprocess": model.preprocess, "class_names": model.class_names}
+        return ImageModel(inputs, outputs, model.name, **own)
     return keras.Model(inputs, outputs, name=model.name)
 
 

@@ -1,6 +1,7 @@
 """What the settings of a run leave open: sizes, epochs, the network."""
 
 import importlib.util
+import inspect
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,12 @@ import keras
 import numpy as np
 
 from ..applications import registry
+from ..names import expected
 from .settings import FitSettings
 from .source import Source
 
 STEPS = 2500  # of a run whose epochs are not given
+_SET = ("weights", "input_shape", "input_tensor", "include_top", "classes", "classifier_activation")
 SMALL = 64  # pixels; networks up to here take the size of the pictures
 
 
@@ -84,7 +87,14 @@ def build(settings: FitSettings, classes: int) -> keras.Model:
                 f"Received: model={settings.model!r}, model_options={settings.model_options}"
             )
         return _load(settings.model)
-    return _constructor(settings.model)(
+    constructor = _constructor(settings.model)
+    valid = [name for name in inspect.signature(constructor).parameters if name not in _SET]
+    for name in settings.model_options:
+        if name not in valid:
+            raise ValueError(
+                f"Unknown option {name!r} of {settings.model}; {expected(name, valid)}"
+            )
+    return constructor(
         weights=settings.weights,
         input_shape=(settings.image_size, settings.image_size, 3),
         classes=classes,
@@ -102,6 +112,7 @@ def _load(path: str) -> keras.Model:
 def _constructor(name: str):
     if name not in registry.MODELS:
         raise ValueError(
-            f"Unknown model {name!r}; expected a .keras file or one of {sorted(registry.MODELS)}"
+            f"Unknown model {name!r}; {expected(name, registry.MODELS, registry.LISTED_BY)}. "
+            "Expected: a network's name or a .keras file"
         )
     return registry.MODELS[name]

@@ -26,6 +26,7 @@ from .settings import FitSettings
 from .source import Source
 from .sources import load_sources
 from .state import Record, inner_optimizer, load_variables, save_state
+from .torch_seed import TorchSeed
 
 
 def fit(
@@ -41,7 +42,8 @@ def fit(
     In `settings.output` it leaves settings.toml (all settings, as they were resolved),
     state.npz (what a restart needs), log.csv, best.keras (highest validation accuracy),
     last.keras, results.json (accuracy, per class too, and the pictures that could not be
-    read), and, where matplotlib is installed, curves.png and confusion.png. A run that is
+    read), and, where matplotlib is installed, curves.png and confusion.png. Networks of
+    `keras_se.applications` carry the names of the classes, as `class_names`. A run that is
     complete is not repeated. Pictures that cannot be read are skipped: in training the next
     one takes the place.
 
@@ -97,8 +99,12 @@ def fit(
             model = model or build(settings, len(training.class_names))
             more = tuple(callbacks), group, replicas
             run = _Run(settings, model, training, validation, record, *more)
+            if isinstance(model, ImageModel):  # others have no place for names in their file
+                model.class_names = training.class_names
             if group.writes and not record.steps:
                 begin_run(settings)
+            if settings.verbose and record.steps and not (settings.output / LAST).exists():
+                print(f"resumed after {record}", flush=True)
             mirrored = replicas > 1 and keras.backend.backend() == "tensorflow"
             with synchronised(model, True) if mirrored else contextlib.nullcontext():
                 run.train()
@@ -216,6 +222,8 @@ class _Run:
         watch = StopOnNaN(record, self.pictures_of_step)
         unreadable = (self.training.unreadable, self.validation.unreadable)
         callbacks = [watch, self.validate or Average()]
+        if keras.backend.backend() == "torch":
+            callbacks.append(TorchSeed(record, settings.seed))
         if freeze:
             callbacks.append(freeze)
         callbacks.append(Progress(record, settings.batch_size, settings.verbose))

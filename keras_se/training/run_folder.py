@@ -50,8 +50,11 @@ def open_run(group: Group, settings: FitSettings, digest: str) -> Iterator[Recor
 
 @contextlib.contextmanager
 def _alone_in(output: Path) -> Iterator[None]:
+    made = not output.exists()
     output.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
+        if made:
+            stack.callback(_remove_if_empty, output)
         try:
             stack.enter_context(held(output / LOCK))
         except BlockingIOError as error:
@@ -62,6 +65,12 @@ def _alone_in(output: Path) -> Iterator[None]:
         yield
 
 
+def _remove_if_empty(folder: Path) -> None:
+    """Leave no folder behind in which nothing was begun."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
 def _open(settings: FitSettings, digest: str) -> Record:
     """The record of the run in the output folder, or a new one."""
     output = settings.output
@@ -70,7 +79,7 @@ def _open(settings: FitSettings, digest: str) -> Record:
     complete, state = (output / LAST).exists(), output / STATE
     if not complete and not state.exists():
         return Record(digest)  # nothing, or a start that did not come to a first checkpoint
-    record = _record(state)
+    record = read_record(output)
     reason = _other_run(settings, digest, record)
     if settings.overwrite and (complete or reason):
         return Record(digest)
@@ -82,9 +91,10 @@ def _open(settings: FitSettings, digest: str) -> Record:
     return record
 
 
-def _record(state: Path) -> Record | None:
+def read_record(output: Path) -> Record | None:
+    """Where the run in a folder is; None where nothing is saved, or it cannot be read."""
     with contextlib.suppress(*BROKEN):
-        return load_record(state)
+        return load_record(output / STATE)
     return None
 
 

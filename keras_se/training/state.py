@@ -38,6 +38,9 @@ class Record:
     left_as_stopped: bool = False
     unreadable: dict[str, str] = field(default_factory=dict)
 
+    def __str__(self):
+        return f"epoch {len(self.history)}, step {self.steps}"
+
     def add_unreadable(self, group: Group, *found: dict[str, str]) -> None:
         """Note pictures that any process has met."""
         for of_process in group.gather(list(found)):

@@ -17,11 +17,11 @@ from ..compare import compare_outputs
 from ..gates import measure_gates
 from ..images import Images, load_images
 from ..inspect import inspect
-from ..labels import checked_labels
+from ..labels import labels_of_model
 from ..layerwise import layer_errors
 from ..lower import lower
 from ..metadata import read_labels
-from ..normalisation import INCLUDED, Normalisation, check_same, normalisation
+from ..normalisation import INCLUDED, Normalisation, check_same, normalisation, with_origin
 from ..outputs import run_both
 from ..passes import Lowering
 from ..qat.deploy import deployed
@@ -30,7 +30,7 @@ from ..recipe import RECIPES
 from ..result import Result
 from ..run import Runner, read_model
 from ..scores import top1
-from ..source import classes_of
+from ..source import check_same_input
 from .facts import FileReport, Origin
 from .nodes import read_nodes
 from .predictions import confusion, disagreements
@@ -76,10 +76,10 @@ def report(
         file: a `Result`, or bytes or path of the file.
         images: held-out pictures, as for `compare`.
         labels: class indices in [0, classes) or one-hot rows. None takes those of the dataset
-            or of the class folders, when there is a folder for every class.
+            or of the class folders, as for `compare`.
         preprocess: as for `convert`: the one that it put into the file, or "included".
-        class_names: in the order of the outputs. None takes those of the class folders, or
-            of the file's metadata, or numbers.
+        class_names: in the order of the outputs. None takes those of the model, the
+            class folders or the file's metadata, or numbers.
         lowering: the one that the file was converted with; for the other recipes.
         recipes: to convert by, beside the file; float32 always is.
         shown: at most so many pictures of disagreements are in the page.
@@ -106,9 +106,10 @@ def report(
     added, raw_pixels = normalisation(model, preprocess)
     check_same(file, raw_pixels, preprocess)
     shape = Runner(content).image_shape
-    images = load_images(images, shape, raw_pixels)
+    check_same_input(model, shape)
+    images = with_origin(load_images(images, shape, raw_pixels), images, model, raw_pixels)
+    images = labels_of_model(images, model, labels)
     lowered = deployed(model) if quantized else lower(model, added, input_size=shape[:2])
-    images = checked_labels(images, labels, classes_of(lowered))
     classes = lowered.outputs[0].shape[-1]
     names = _class_names(class_names, images, content, classes)
 

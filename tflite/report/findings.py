@@ -49,6 +49,8 @@ def findings(facts: FileReport) -> tuple[Finding, ...]:
 
 def _accuracy(facts):
     comparison = facts.comparison
+    for warning in comparison.warnings:
+        yield Finding(ATTENTION, f"{warning[0].upper()}{warning[1:]}.")
     if comparison.file_accuracy is not None:
         points = 100 * (comparison.file_accuracy - comparison.float_accuracy)
         if points < -100 * _ACCURACY_DROP:
@@ -58,7 +60,7 @@ def _accuracy(facts):
             yield Finding(
                 ATTENTION, f"The file loses {-points:.2f} points of top-1 accuracy.", cure
             )
-        else:
+        elif comparison.only_class is None:
             what = "nothing" if points >= 0 else f"{-points:.2f} points"
             yield Finding(GOOD, f"Top-1 accuracy: the file loses {what} against Keras.")
     if comparison.agreement is not None and comparison.agreement < _AGREEMENT:
@@ -150,5 +152,6 @@ def _evidence(facts):
             "some hundred held-out pictures",
         )
     if comparison.agreement is not None and comparison.file_accuracy is None:
-        text = "The pictures have no labels, so agreement is known and accuracy is not."
+        reason = comparison.no_accuracy or "the pictures have no labels"
+        text = f"Agreement is known and accuracy is not: {reason}."
         yield Finding(NOTE, text, "one folder per class")

@@ -12,14 +12,14 @@ import keras
 import numpy as np
 
 from ..images import Images, load_images
-from ..labels import checked_labels
+from ..labels import labels_of_model
 from ..lower import lower
 from ..normalisation import Normalisation, normalisation
 from ..qat.canonical import canonical
 from ..qat.graph import Node, trace
 from ..qat.placement import activation_name, check_supported
 from ..qat.quantize import is_quantized
-from ..source import image_shape
+from ..source import classes_of, image_shape
 from .exchange import read_result, run_child, write_task
 from .tuning import Tuned, Tuning
 
@@ -60,7 +60,7 @@ def tune(
         )
     added, raw_pixels = normalisation(model, preprocess)
     images = load_images(tuning.images, shape, raw_pixels)
-    labels = _labels(tuning, images, output[1])
+    labels = _labels(tuning, images, model)
     plain = canonical(lower(model, added, batch_size=None, input_size=shape[:2]))
     nodes = trace(plain)
     check_supported(nodes)
@@ -78,15 +78,15 @@ def tune(
         return read_result(folder, plain)
 
 
-def _labels(tuning: Tuning, images: Images, classes: int) -> np.ndarray:
+def _labels(tuning: Tuning, images: Images, model: keras.Model) -> np.ndarray:
     """Checked class indices: the caller's, or those of the dataset or of the class folders."""
-    labels = checked_labels(images, tuning.labels, classes).labels
-    if labels is not None:
-        return labels
+    checked = labels_of_model(images, model, tuning.labels)
+    if checked.labels is not None:
+        return checked.labels
     if images.labels is not None:
         raise ValueError(
-            f"A folder for each of the {classes} classes is needed where labels come from "
-            "folders; else pass Tuning(images, labels). "
+            f"A folder for each of the {classes_of(model)} classes is needed where labels come "
+            "from folders; else pass Tuning(images, labels). "
             f"Received: {len(images.class_names or ())} folders"
         )
     raise ValueError("Labels are needed: pass Tuning(images, labels)")

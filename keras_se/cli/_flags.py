@@ -1,0 +1,40 @@
+"""The library's words in a message, as the flags of a command."""
+
+import argparse
+import re
+from collections.abc import Mapping
+
+ALSO = {"threads": "num_threads"}  # destination of a flag -> the library's word for it
+
+
+def flags_of(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """The flags of a command by the arguments of the library that they stand for."""
+    flags = {
+        action.dest: max(action.option_strings, key=len)
+        for action in reversed(parser._actions)  # of several with one destination the first
+        if action.option_strings
+    }
+    return flags | {ALSO[name]: flag for name, flag in flags.items() if name in ALSO}
+
+
+def with_flags(message: str, flags: Mapping[str, str]) -> str:
+    """A message that names flags where it named arguments of Python.
+
+    >>> with_flags("needs `data`. Received: size=0", {"data": "--data", "size": "--size"})
+    'needs --data. Received: --size 0'
+    >>> with_flags("pass overwrite=True (--overwrite)", {"overwrite": "--overwrite"})
+    'pass --overwrite'
+    """
+    if not flags:
+        return message
+    message = re.sub(r"\w+=True \((--[\w-]+)\)|(--[\w-]+) \(\w+=True\)", r"\1\2", message)
+    names = "|".join(map(re.escape, sorted(flags, key=len, reverse=True)))
+    value = r"'[^']*'|\"[^\"]*\"|[^\s,;:)`]*[^\s,;:)`.]|"
+
+    def flag(match):
+        given = match["value"].strip("'\"") if match["value"] else ""
+        said = given if given not in ("True", "None") else ""
+        return f"{flags[match['name']]} {said}".rstrip()
+
+    message = re.sub(rf"`?(?<![\w.-])(?P<name>{names})=(?P<value>{value})`?", flag, message)
+    return re.sub(rf"`({names})`", lambda match: flags[match[1]], message)

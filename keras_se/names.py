@@ -1,0 +1,28 @@
+"""What a message says of a name that is not known."""
+
+import difflib
+from collections.abc import Iterable
+
+MOST = 20  # names that a message lists
+
+
+def expected(name, valid: Iterable, where: str = "") -> str:
+    """What is expected in place of a name: one of a few, or of many those that are near.
+
+    Args:
+        name: what was received.
+        valid: the names that there are.
+        where: what lists all of them.
+
+    >>> expected("gte", ["gate", "ratio"])
+    "expected one of ['gate', 'ratio']"
+    >>> expected("resnet50", [f"ResNet{n}" for n in range(40, 90)], "the table")
+    "did you mean 'ResNet50', 'ResNet85', 'ResNet80', 'ResNet75', 'ResNet70'? All 50: the table"
+    """
+    names = list(valid)
+    if len(names) <= MOST:
+        return f"expected one of {names}"
+    by_lower = {str(each).lower(): each for each in names}
+    near = difflib.get_close_matches(str(name).lower(), by_lower, 5)
+    suggestion = f"did you mean {', '.join(repr(by_lower[each]) for each in near)}? " * bool(near)
+    return f"{suggestion}All {len(names)}: {where or names}"
