@@ -124,7 +124,6 @@ def test_grad_cam_of_a_head_with_an_earlier_call():
 
 
 def test_grad_cam_in_half_precision(mixed_float16):
-    """A head of its own precision, as in our networks, over a float16 feature map."""
     half = network()
     keras.config.set_dtype_policy("float32")
     full = network()
@@ -134,6 +133,22 @@ def test_grad_cam_in_half_precision(mixed_float16):
         np.testing.assert_allclose(
             explain.grad_cam(half, IMAGES, LABELS, layer), expected, atol=0.05
         )
+
+
+@pytest.mark.parametrize("activation", [None, "softmax"])
+@pytest.mark.parametrize("pooling", ["float32", "float16"])
+def test_grad_cam_of_a_float32_head_over_a_float16_feature_map(activation, pooling):
+    images = keras.Input((8, 8, 3))
+    maps = layers.Conv2D(4, 3, dtype="mixed_float16")(images)
+    x = layers.GlobalAveragePooling2D(dtype=pooling)(maps)
+    model = keras.Model(images, layers.Dense(3, activation, dtype="float32", name="d")(x))
+    small = IMAGES[:, :8, :8]
+    found = explain.grad_cam(model, small, 0)
+    feature_map = keras.Model(images, maps)(small).numpy().astype("float32")
+    cam = np.maximum(feature_map @ model.get_layer("d").get_weights()[0][:, 0], 0)
+    cam = ops.image.resize(cam[..., None], (8, 8))[..., 0].numpy()
+    cam /= cam.max((1, 2), keepdims=True)
+    np.testing.assert_allclose(found, cam, atol=5e-3)
 
 
 def test_grad_cam_of_the_most_probable_class_and_of_a_network():

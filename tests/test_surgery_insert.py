@@ -245,6 +245,17 @@ def test_gates_train_in_a_frozen_backbone():
     assert trained == {"conv2_se", "new"}
 
 
+def test_a_gate_in_a_frozen_tail_trains_and_the_rest_stays_frozen_in_a_file(tmp_path):
+    model = ResNetCIFAR(8, include_top=False)
+    model.trainable = False
+    gated = keras_se.insert(model, "se")
+    gated.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    for each in (gated, loaded):
+        trained = [w.path for w in each.trainable_weights]
+        assert len(trained) == 3 * 4 and all("gate/" in path for path in trained)
+
+
 def test_a_sequential_model_becomes_a_functional_one():
     model = keras.Sequential(
         [keras.Input((16, 16, 3)), keras.layers.Conv2D(8, 3, name="conv"), keras.layers.Flatten()]
