@@ -65,8 +65,9 @@ def make_loss(model: keras.Model, settings: FitSettings) -> keras.losses.Loss:
     from_logits = ends_in_logits(model)
     if settings.loss == "binary" and not from_logits:
         raise ValueError(
-            'The loss "binary" is that of one sigmoid per class, of logits; the network '
-            f"{model.name!r} ends in a softmax. Received: loss='binary'"
+            'The loss "binary" is that of one sigmoid per class, of logits: the network must end '
+            "in no activation (classifier_activation=None). "
+            f"Received: loss='binary', {model.name!r} ending in a softmax"
         )
     return kinds[settings.loss](from_logits=from_logits, label_smoothing=settings.label_smoothing)
 
