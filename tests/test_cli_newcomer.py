@@ -200,7 +200,7 @@ def test_outputs_are_checked_before_the_work(folder, tmp_path, error, monkeypatc
 
 def test_an_error_of_a_writer_names_the_file_that_was_asked_for(tmp_path):
     path = tmp_path / "none" / "model.keras"
-    with pytest.raises(FileNotFoundError, match="model.keras") as caught:
+    with pytest.raises(FileNotFoundError, match=r"model\.keras") as caught:
         with files.replacing(path) as temporary:
             temporary.write_text("x")
     assert str(path) in str(caught.value) and "/.model" not in str(caught.value)
