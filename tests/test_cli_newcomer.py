@@ -210,6 +210,8 @@ def test_messages_name_flags(folder, tmp_path, error):
         "pass calibration=, an array": "pass --calibration, an array",
         "Received: io='int16'": "Received: --io int16",
         "audio=1, `io` and studio=2.": "audio=1, --io and studio=2.",
+        'pass preprocess="included". Received: preprocess=x': "pass --preprocess-included. "
+        "Received: preprocess=x",
         "pass input_size=(height, width).": "pass --input-size (height, width).",
     }.items():
         assert with_flags(said, flags) == shown
