@@ -11,7 +11,7 @@ ALSO = {"threads": "num_threads"}  # destination of a flag -> the library's word
 def flags_of(parser: argparse.ArgumentParser) -> dict[str, str]:
     """The flags of a command by the arguments of the library that they stand for."""
     flags = {
-        action.dest: max(action.option_strings, key=len)
+        action.dest: next(s for s in action.option_strings if s.startswith("--"))
         for action in reversed(parser._actions)  # of several with one destination the first
         if action.option_strings and action.const in (None, True, False)
     }
