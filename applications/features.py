@@ -7,6 +7,8 @@ import keras
 from ..graph import cuts, graph_of, is_model, nodes_in_order
 from .image_model import ImageModel
 
+# Layers that change the size by a border.
+BORDERS = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
 # Layers whose output is no feature of its own.
 PASSING = (keras.layers.ZeroPadding2D, keras.layers.Dropout, keras.layers.InputLayer)
 
@@ -82,17 +84,37 @@ def _strides(model) -> dict[int, float]:
     strides: dict[int, float] = {}
     for node in nodes_in_order(model):
         before = max((strides[id(t)] for t in node.input_tensors), default=1)
-        stride = before * _stride(node.operation)
+        stride = before * _stride(node)
         strides |= {id(t): stride for t in node.output_tensors}
     return strides
 
 
-def _stride(operation) -> float:
-    """By how much a layer shrinks a feature map."""
+def _stride(node) -> float:
+    """By how much a call shrinks a feature map; below 1 where it enlarges it.
+
+    By its strides, which "valid" padding does not blur, else by its sizes.
+    """
+    operation = node.operation
     if is_model(operation):
         return _strides(operation)[id(graph_of(operation).outputs[0])]
-    strides = getattr(operation, "strides", 1)
-    strides = strides[0] if isinstance(strides, tuple | list) else strides
     if isinstance(operation, keras.layers.UpSampling2D):
         return 1 / operation.size[0]
-    return strides
+    strides = getattr(operation, "strides", None) or getattr(operation, "pool_size", None)
+    if strides is None:
+        return 1.0 if isinstance(operation, BORDERS) else _ratio_of_sizes(node)
+    stride = strides[0] if isinstance(strides, tuple | list) else strides
+    return 1 / stride if "Transpose" in type(operation).__name__ else stride
+
+
+def _ratio_of_sizes(node) -> float:
+    """Input size by output size, if one is a multiple of the other in both directions; else 1."""
+    shapes = [tensor.shape for tensor in (*node.input_tensors, *node.output_tensors)]
+    if len(shapes) != 2 or {len(shape) for shape in shapes} != {4}:
+        return 1.0
+    before, after = (shape[1:3] for shape in shapes)
+    if None in (*before, *after) or 1 in after:  # 1: pooled over the whole map
+        return 1.0
+    ratios = {b / a for b, a in zip(before, after, strict=True)}
+    [ratio, *others] = ratios
+    exact = ratio == int(ratio) or 1 / ratio == int(1 / ratio)
+    return ratio if exact and not others else 1.0

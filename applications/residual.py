@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 
 import keras
 
-from ..layers import CONVS, BatchNorm, GroupedConv2D, PaddedShortcut, ResidualTail
+from ..layers import (
+    CONVS,
+    BatchNorm,
+    DilatedAverage,
+    GroupedConv2D,
+    PaddedShortcut,
+    ResidualTail,
+)
 from .spec import Facts, NetworkSpec
 
 # He et al., bag of tricks, https://arxiv.org/abs/1812.01187: ResNet-D; its stem in tiers.
@@ -145,10 +152,17 @@ class _Block:
         if self.spec.shortcut == "padded":
             return PaddedShortcut(self.filters, self.strides, name=name)(x)
         size, strides = (self.spec.shortcut_size if self.starts_stage else 1), self.strides
-        if self.spec.shortcut == "average" and strides > 1:
-            pool = keras.layers.AveragePooling2D(2, 2, padding="same", name=f"{name}_pool")
-            x, strides = pool(x), 1
-        return _norm(_conv(x, self.filters, size, strides, name=f"{name}_conv"), f"{name}_norm")
+        if self.spec.shortcut == "average" and self.starts_stage:
+            x, strides = self.average(x, f"{name}_pool"), 1
+        dilation = self.dilation if size > 1 else 1
+        x = _conv(x, self.filters, size, strides, dilation=dilation, name=f"{name}_conv")
+        return _norm(x, f"{name}_norm")
+
+    def average(self, x, name):
+        """The mean of 2x2 pixels; where the stage dilates instead of striding, at every pixel."""
+        if self.strides > 1:
+            return keras.layers.AveragePooling2D(2, 2, padding="same", name=name)(x)
+        return DilatedAverage(self.dilation, name=name)(x)
 
     def gated_at(self, placement):
         return self.attends and self.spec.attention is not None and self.spec.placement == placement

@@ -131,10 +131,10 @@ class NetworkSpec(ABC):
             return self
         if isinstance(attention, str):
             check_name("attention", attention, GATES)
-        elif attention is not None and not callable(attention):
+        elif isinstance(attention, keras.Layer) or not (attention is None or callable(attention)):
             raise ValueError(
-                "`attention` must be a name, None, or a callable that makes a layer. "
-                f"Received: attention={attention!r}"
+                "`attention` must be a name, None, or a callable that makes a layer, such as the "
+                f"layer's class: each block has its own. Received: attention={attention!r}"
             )
         return replace(self, attention=attention, attention_options={})
 

@@ -4,14 +4,14 @@ Command:  pip install "keras-se[aeq]"
           python benchmarks/mixed_int8.py --pictures DIR [--test 1000] [NAME ...]
 Machine:  any; the figures of docs/decisions.md are from 2 shared x86-64 cores, AMD EPYC
 Cost:     3 minutes
-Expected: static files that are calibrated alike are alike
+Expected: files that are calibrated alike are alike
 
 DIR has one folder of pictures per class. SNR and agreement are those of the logits with Keras' on
 the test pictures; latencies are over static_int8's, all files taking turns. `trained` is
 benchmarks/checkpoints/se_resnet20_cifar10_80, the others are networks of benchmarks/gates.py, with
-random weights and tiny gates. The quantizer is calibrated by minimum and maximum, as our files are,
-and not by its moving average, which clips. Its recipes keep in float: nothing, the gates' LOGISTIC,
-or the gates' convolutions too. `--smoke` runs all of it on noise.
+random weights and gates of 0.0003 or 0.018. The quantizer is calibrated by minimum and maximum, as
+our files are, and not by its moving average, which clips. Its recipes keep in float: nothing, the
+gates' LOGISTIC, or the gates' convolutions too. `--smoke` runs all of it on noise.
 """
 
 import argparse
@@ -25,8 +25,9 @@ import keras
 import numpy as np
 from ai_edge_quantizer import algorithm_manager, calibrator, qtyping, quantizer, recipe_manager
 from ai_edge_quantizer.utils import qsv_utils
-from gates import NETWORKS, Normalize, settle
+from gates import NETWORKS, Normalize, chain, settle, with_bias
 
+from keras_se.layers import SqueezeExcite
 from keras_se.tflite import RECIPES, Images, Lowering, Runner, flatfile, gates, load_images, lower
 from keras_se.tflite.converter import convert_file
 from keras_se.tflite.passes import apply_passes
@@ -35,7 +36,11 @@ from keras_se.tflite.scores import snr_db
 
 SIZE, CALIBRATION = 32, 128
 CHECKPOINT = Path(__file__).parent / "checkpoints/se_resnet20_cifar10_80/model.keras"
-TINY = ("SE-ResNet-8 -8", "SE chain -8")
+SMALL = {
+    "SE-ResNet-8 -8": NETWORKS["SE-ResNet-8 -8"],  # gates of 0.0003
+    "SE chain -4": lambda: with_bias(chain(lambda: SqueezeExcite(ratio=4)), -4.0),  # 0.018
+    "SE chain -8": NETWORKS["SE chain -8"],
+}
 _EVERY = qtyping.TFLOperationName.ALL_SUPPORTED
 _PLAIN = algorithm_manager.AlgorithmName.NO_QUANTIZE
 
@@ -90,6 +95,16 @@ def observed(content: bytes, pictures: np.ndarray) -> dict:
     return observer.get_model_qsvs()
 
 
+def widen_dead(ranges: dict) -> int:
+    """Give tensors that were always zero a range, in place, as `convert` does; returns how many."""
+    count = 0
+    for seen in ranges.values():
+        if seen and "min" in seen and not np.any(seen["min"]) and not np.any(seen["max"]):
+            seen["max"] = np.ones_like(seen["max"])
+            count += 1
+    return count
+
+
 def quantized_by_aeq(content: bytes, ranges: dict, in_float: list[str]) -> bytes:
     """A float file quantized, but for the operators that make these tensors."""
     recipe = recipe_of(in_float).get_quantization_recipe()
@@ -110,6 +125,8 @@ def files_of(model: keras.Model, preprocess, pictures: np.ndarray) -> dict[str, 
     sigmoids, whole = gate_operators(plain)
     kept = {"static": [], "LOGISTIC in float": sigmoids, "gates in float": whole}
     ranges = observed(plain, pictures)
+    if dead := widen_dead(ranges):
+        print(f"  {dead} tensors were always zero: given [0, 1], or XNNPACK refuses AEQ's files")
     return made | {
         f"AEQ, {name}": quantized_by_aeq(plain, ranges, tensors) for name, tensors in kept.items()
     }
@@ -122,12 +139,17 @@ def measure(files: dict[str, bytes], reference: np.ndarray, test: Images) -> Non
     for name, runner in runners.items():
         logits = np.concatenate([runner(picture)[0] for picture in test.pixels])
         same = (logits.argmax(1) == reference.argmax(1)).mean()
-        right = "" if test.labels is None else f"{(logits.argmax(1) == test.labels).mean():9.2%}"
+        right = "" if test.labels is None else f"{(logits.argmax(1) == test.labels).mean():.2%}"
         print(
-            f"  {name:<24}{snr_db(reference, logits):8.1f} dB{same:10.2%} same{right:>9}"
-            f"{len(files[name]):10,} bytes{times[name] / times['static_int8']:7.2f} x",
+            f"  {name:<24}{snr_db(reference, logits):8.1f} dB{same:9.2%} same{right:>9}"
+            f"{len(files[name]):10,} bytes{operators(files[name]):5d} operators"
+            f"{times[name] / times['static_int8']:7.2f} x",
             flush=True,
         )
+
+
+def operators(content: bytes) -> int:
+    return len(flatfile.unpack(content).subgraphs[0].operators)
 
 
 def pictures_of(arguments) -> tuple[np.ndarray, Images]:
@@ -143,7 +165,7 @@ def pictures_of(arguments) -> tuple[np.ndarray, Images]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = ("trained", *TINY)
+    names = ("trained", *SMALL)
     parser.add_argument("networks", nargs="*", metavar="NAME", help=f"of {list(names)}")
     parser.add_argument("--pictures", metavar="DIR", help="one folder per class")
     parser.add_argument("--test", type=int, default=1000, help="pictures (default: %(default)s)")
@@ -155,7 +177,7 @@ def main() -> None:
     for name in arguments.networks or names:
         keras.utils.set_random_seed(0)
         trained = name == "trained"
-        model = keras.saving.load_model(CHECKPOINT) if trained else NETWORKS[name]()
+        model = keras.saving.load_model(CHECKPOINT) if trained else SMALL[name]()
         preprocess = getattr(model, "preprocess", Normalize())
         if not trained:
             settle(model, preprocess(calibration[:64]))

@@ -20,18 +20,22 @@ from keras_se.explain import grad_cam
 from keras_se.layers import (
     CONVS,
     GATES,
+    DilatedAverage,
     GroupedConv2D,
     PaddedShortcut,
     ResidualTail,
     SqueezeExcite,
 )
 from keras_se.lowering import lower_layer
+from keras_se.surgery import insert, remove, replace
+from keras_se.surgery.identity import STARTS
 
 MAKERS = {
     **GATES,
     **{name: partial(conv, 64, strides=2, groups=4) for name, conv in CONVS.items()},
     "grouped": partial(GroupedConv2D, 64, 3, padding="same", groups=4),
     "shortcut": partial(PaddedShortcut, 64, strides=2),
+    "average": partial(DilatedAverage, 2),
 }
 X = np.random.default_rng(0).normal(size=(2, 9, 8, 32)).astype("float32")
 
@@ -185,6 +189,41 @@ def test_grad_cam_leaves_the_weights_without_gradients():
     assert maps.shape == (2, 32, 32) and np.isfinite(maps).all()
     if keras.backend.backend() == "torch":
         assert all(weight.value.grad is None for weight in model.trainable_weights)
+
+
+def classifier():
+    """Conv, BatchNorm, ReLU and a classifier, with weights as of `built`."""
+    inputs = keras.Input(X.shape[1:])
+    x = keras.layers.Conv2D(32, 3, padding="same", name="conv")(inputs)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return built(keras.Model(inputs, keras.layers.Dense(3, "softmax")(x)))
+
+
+def trains_and_is_saved(model, tmp_path):
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    assert np.isfinite(model.fit(X, np.array([0, 1]), verbose=0).history["loss"]).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    close(loaded.predict_on_batch(X), evaluate(model))
+
+
+@pytest.mark.parametrize("gate", STARTS)
+def test_surgery_starts_as_the_identity_and_trains(gate, tmp_path):
+    model = classifier()
+    before = evaluate(model)
+    options = {"variant": "theta"} if gate == "ge" else {}
+    gated = insert(model, gate, after="conv", **options)
+    close(evaluate(gated), before)
+    close(evaluate(remove(gated)), before)
+    trains_and_is_saved(gated, tmp_path)
+
+
+def test_a_selective_kernel_starts_as_the_convolution_and_trains(tmp_path):
+    model = classifier()
+    selective = replace(model, ratio=4)
+    close(evaluate(selective), evaluate(model))
+    trains_and_is_saved(selective, tmp_path)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")

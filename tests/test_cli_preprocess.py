@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 
 import keras
 import numpy as np
@@ -80,9 +81,13 @@ def test_a_report_of_it(folder, call):
     model, file, page = (folder / name for name in ("model.keras", "f.tflite", "page.html"))
     options = ("--recipe", "float32", "--preprocess-included", "-o", file)
     assert call("convert", model, *options)[0] == 0
-    options = ("--images", folder / "pictures", "-o", page, "--runs", "1", "--recipes", "float32")
-    status, _, errors = call("report", model, file, *options, "--preprocess-included")
+    options = ("--images", folder / "pictures", "-o", page, "--json", folder / "page.json")
+    options = (*options, "--runs", "1", "--recipes", "float32", "--preprocess-included")
+    words = [str(word) for word in ("report", model, file, *options)]
+    status, _, errors = call(*words)
     assert (status, errors) == (0, "") and page.exists()
+    origin = json.loads((folder / "page.json").read_text())["origin"]
+    assert origin["command"] == shlex.join(["keras-se", *words])
 
 
 def test_onnx_of_it(folder, call):

@@ -68,6 +68,74 @@ def test_grad_cam_of_pooled_features_is_the_class_activation_map(last):
     np.testing.assert_allclose(by_picture[2], expected[2], rtol=1e-4, atol=1e-5)
 
 
+def around(inner, *after):
+    """A classifier with a model inside it, for pixels in [0, 255]."""
+    images = keras.Input(IMAGES.shape[1:])
+    x = inner(keras.layers.Rescaling(1 / 255.0)(images))
+    for layer in after:
+        x = layer(x)
+    return keras.Model(images, x)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_grad_cam_looks_into_the_models_inside(twice):
+    model = network()
+    wrapped = around(around(model)) if twice else around(model)
+    pixels = IMAGES * (255**2 if twice else 255)
+    expected = explain.grad_cam(model, IMAGES)
+    np.testing.assert_allclose(explain.grad_cam(wrapped, pixels), expected, atol=1e-3)
+    name = "stage3_block1_tail"
+    expected = explain.grad_cam(model, IMAGES, layer=name)
+    np.testing.assert_allclose(explain.grad_cam(wrapped, pixels, layer=name), expected, atol=1e-3)
+
+
+def test_grad_cam_goes_through_a_pooled_backbone_and_a_head_of_its_own():
+    model = network()
+    *_, pooled, dense = model.layers
+    backbone = keras.Model(model.input, pooled.output)
+    expected = explain.grad_cam(model, IMAGES)
+    head = keras.Sequential([keras.Input(pooled.output.shape[1:]), dense])
+    for wrapped in (around(backbone, dense), around(backbone, head)):
+        found = explain.grad_cam(wrapped, IMAGES * 255)
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_grad_cam_refuses_a_model_of_several_inputs_that_may_hold_the_feature_map():
+    parts = [keras.Input((8, 8, 3)), keras.Input((8, 8, 3))]
+    inner = keras.Model(parts, keras.layers.Flatten()(keras.layers.add(parts)), name="pair")
+    images = keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match=r"'pair', which has several.*Received: 2 inputs"):
+        explain.grad_cam(keras.Model(images, inner([images, images])), IMAGES[:, :8, :8])
+
+
+def test_grad_cam_of_a_head_with_an_earlier_call():
+    head = keras.layers.Dense(2, "softmax")
+    models = []
+    for _ in range(2):
+        images = keras.Input((8, 8, 3))
+        x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(images))
+        models.append(keras.Model(images, head(x)))
+    popped = keras.Sequential([*models[0].layers, keras.layers.Dropout(0.5)])
+    popped.pop()
+    small = IMAGES[:, :8, :8]
+    expected, second, again = (explain.grad_cam(m, small) for m in (*models, popped))
+    np.testing.assert_array_equal(again, expected)
+    assert not np.array_equal(second, expected)
+
+
+def test_grad_cam_in_half_precision(mixed_float16):
+    """A head of its own precision, as in our networks, over a float16 feature map."""
+    half = network()
+    keras.config.set_dtype_policy("float32")
+    full = network()
+    full.set_weights(half.get_weights())
+    for layer in (None, "stage2_block1_tail"):
+        expected = explain.grad_cam(full, IMAGES, LABELS, layer)
+        np.testing.assert_allclose(
+            explain.grad_cam(half, IMAGES, LABELS, layer), expected, atol=0.05
+        )
+
+
 def test_grad_cam_of_the_most_probable_class_and_of_a_network():
     model = network()
     predicted = ops.convert_to_numpy(ops.argmax(model(IMAGES), axis=-1))

@@ -1,10 +1,13 @@
 """Feature maps by level, and dilation in place of strides."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
 from keras_se.applications import ResNet18, ResNet50, SEResNet18, SEResNetCIFAR, SKNet26, features
+from keras_se.applications.residual import DEEP
 from keras_se.applications.resnet import SPECS
 
 
@@ -45,6 +48,29 @@ def test_networks_from_elsewhere():
     assert sizes == {"C1": 32, "C2": 16, "C3": 8, "C4": 4, "C5": 2}
 
 
+L = keras.layers
+RESIZING = {  # what follows a map of stride 2, and the levels then
+    "pooling function": (lambda x: keras.ops.max_pool(x, 2), {"C1": 16, "C2": 8}),
+    "average, stride 1": (lambda x: keras.ops.average_pool(x, 2, 1, "same"), {"C1": 16}),
+    "transposed convolution": (L.Conv2DTranspose(4, 2, strides=2), {"C0": 32, "C1": 16}),
+    "upsampling": (L.UpSampling2D(2), {"C0": 32, "C1": 16}),
+    "resize": (lambda x: keras.ops.image.resize(x, (4, 4)), {"C1": 16, "C3": 4}),
+    "slices": (lambda x: x[:, ::2, ::2], {"C1": 16, "C2": 8}),
+    "valid 3x3": (L.Conv2D(4, 3, strides=2), {"C1": 16, "C2": 7}),
+    "padding": (L.ZeroPadding2D(8), {"C1": 16}),
+}
+
+
+@pytest.mark.parametrize("case", RESIZING)
+def test_what_changes_the_resolution(case):
+    resize, expected = RESIZING[case]
+    images = keras.Input((32, 32, 3))
+    x = L.Conv2D(4, 3, strides=2, padding="same", name="first")(images)
+    model = keras.Model(images, resize(x))
+    sizes = {name: t.shape[1] for name, t in features(model).output.items()}
+    assert sizes == expected
+
+
 def test_unknown_levels_and_models_are_refused():
     with pytest.raises(ValueError, match=r"\[0, 1, 2\].*Received: levels=\(5,\)"):
         features(SEResNetCIFAR(weights=None), levels=(5,))
@@ -56,13 +82,22 @@ def test_unknown_levels_and_models_are_refused():
         features(Subclassed())
 
 
+SHORTCUTS = {
+    "ResNet18": SPECS["ResNet18"],
+    "ResNet50": SPECS["ResNet50"],
+    "average": replace(SPECS["ResNet18"], **DEEP),
+    "average bottleneck": replace(SPECS["ResNet50"], **DEEP, depths=(1, 1, 1, 1)),
+    "3x3": replace(SPECS["ResNet50"], shortcut_size=3, depths=(1, 1, 1, 1)),
+}
+
+
 def trunk(name, output_stride):
-    chosen = SPECS[name].customise(output_stride=output_stride)
+    chosen = SHORTCUTS[name].customise(output_stride=output_stride)
     inputs = keras.Input((None, None, 3))
     return keras.Model(inputs, chosen.trunk(inputs))
 
 
-@pytest.mark.parametrize("name", ["ResNet18", "ResNet50"])
+@pytest.mark.parametrize("name", SHORTCUTS)
 @pytest.mark.parametrize("output_stride", [8, 16])
 def test_dilated_networks_contain_the_strided_ones(name, output_stride):
     x = np.random.default_rng(0).normal(size=(1, 64, 96, 3)).astype("float32")

@@ -216,6 +216,11 @@ def test_renormalisation_is_refused():
         BatchNorm(renorm=True)
 
 
+def test_arguments_go_by_name_for_the_first_of_keras_is_the_axis():
+    with pytest.raises(TypeError, match="positional"):
+        BatchNorm(-1)
+
+
 def test_every_norm_of_a_network_has_this_form():
     from keras_se.applications import SEResNetCIFAR
 

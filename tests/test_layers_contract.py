@@ -34,8 +34,9 @@ class Case(NamedTuple):
         return [tensor, tensor] if self.takes_pair else tensor
 
 
-def gated_tail(gate=layers.SqueezeExcite, dtype=None, **kwargs):
-    return ResidualTail(gate=gate(dtype=dtype), dtype=dtype, **kwargs)
+def gated_tail(gate=layers.SqueezeExcite, dtype=None, data_format=None, **kwargs):
+    shared = {"dtype": dtype, "data_format": data_format}
+    return ResidualTail(gate=gate(**shared), **shared, **kwargs)
 
 
 CASES = {
@@ -49,6 +50,7 @@ CASES = {
         GroupedConv2D, partial(GroupedConv2D, 64, 3, padding="same", groups=4)
     ),
     "padded shortcut": Case(PaddedShortcut, partial(PaddedShortcut, 64, strides=2)),
+    "dilated average": Case(layers.DilatedAverage, partial(layers.DilatedAverage, 2)),
     "residual tail": Case(ResidualTail, ResidualTail, takes_pair=True),
     "gated residual tail": Case(ResidualTail, gated_tail, takes_pair=True),
 }
@@ -252,6 +254,53 @@ def test_channels_first_configuration_is_refused(case):
             case.make()
     finally:
         keras.config.set_image_data_format("channels_last")
+
+
+def test_channels_last_may_be_asked_for_under_another_configuration(case):
+    expected = evaluate(built(case), case, images())
+    keras.config.set_image_data_format("channels_first")
+    try:
+        found = evaluate(built(case, data_format="channels_last"), case, images())
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_frozen_layer_stays_frozen_in_a_file(case, tmp_path):
+    """Inner layers too: BatchNorm's own flag says whether it uses batch statistics."""
+    model = model_of(built(case), case)
+    for layer in model.layers:
+        layer.trainable = False
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert not loaded.trainable_weights
+    np.testing.assert_array_equal(loaded(images(), training=True), loaded(images(), training=False))
+
+
+FROZEN = {"residual tail": ("norm",), "gated residual tail": ("norm",)} | {
+    name: ("conv0", "norm0") for name in CASES if name.startswith("conv")
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_frozen_inner_layers_stay_frozen_in_a_file(name, tmp_path):
+    case = CASES[name]
+    layer = built(case, name="x")
+    for inner in layer._flatten_layers():
+        inner.trainable = inner.name not in FROZEN[name]
+    model_of(layer, case).save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras").get_layer("x")
+    assert [i.name for i in loaded._flatten_layers() if not i.trainable] == list(FROZEN[name])
+    copy = type(layer).from_config(layer.get_config() | {"name": "copy"})
+    assert copy.get_config()["frozen"] == list(FROZEN[name])
+    loaded.trainable = False
+    loaded.trainable = True
+    assert loaded.get_config()["frozen"] == []
+
+
+def test_an_unknown_name_of_a_frozen_layer_is_refused():
+    with pytest.raises(ValueError, match=r"\['norm'\].*Received: \['nrom'\]"):
+        ResidualTail(frozen=("nrom",))([images(), images()])
 
 
 @pytest.mark.parametrize("shape", [(9, CHANNELS), (4, 10, 9, CHANNELS)], ids=["rank 3", "rank 5"])

@@ -111,6 +111,7 @@ def test_input_tensor():
     [
         ({"attention": "sa"}, "attention='sa'"),
         ({"attention": 3}, "attention=3"),
+        ({"attention": SqueezeExcite()}, "attention=<SqueezeExcite"),
         ({"conv": "dynamic"}, "conv='dynamic'"),
         ({"placement": "middle"}, "placement='middle'"),
         ({"variant": "v2"}, "variant='v2'"),

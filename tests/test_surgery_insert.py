@@ -167,6 +167,7 @@ def test_the_old_model_is_neither_changed_nor_shared():
         (["conv2", "conv1"], ["conv1_se", "conv2_se"]),
         (re.compile(r"v1$"), ["conv1_se"]),
         (lambda layer: isinstance(layer, keras.layers.Conv2D), ["conv1_se", "conv2_se"]),
+        (lambda layer: len(layer.output.shape) == 4, ["conv1_se", "conv2_se"]),  # not the input
         ("stage", ["conv1_se", "conv2_se"]),
     ],
 )
@@ -175,6 +176,16 @@ def test_ways_to_say_where(after, expected):
     gated = keras_se.insert(model, after=after)
     assert names_of(gated) == expected
     assert_same_function(model, gated, IMAGES[:, :16, :16])
+
+
+@pytest.mark.parametrize("relu", [keras.activations.relu, ops.relu, keras.layers.ReLU()])
+def test_every_form_of_a_relu_belongs_to_the_depthwise_convolution(relu):
+    images = keras.Input((8, 8, 3))
+    x = relu(keras.layers.BatchNormalization()(keras.layers.DepthwiseConv2D(3)(images)))
+    model = keras.Model(images, keras.layers.Conv2D(4, 1)(x))
+    gated = keras_se.insert(model, after="depthwise")
+    [gate] = [layer for layer in gated.layers if isinstance(layer, GATES["se"])]
+    assert type(gate.input._keras_history.operation).__name__.lower() == "relu"
 
 
 def test_start_none_keeps_the_usual_initialisation_and_options_reach_the_gate():
@@ -275,6 +286,7 @@ def with_unbuildable():
         (small, {"after": ["conv1", "x"]}, "no layer is called 'x'"),
         (small, {"after": re.compile("x{9}")}, "matches no layer of 'small'"),
         (small, {"after": "depthwise"}, "'depthwise' fits no layer of 'small': after each"),
+        (small, {"after": "images"}, "'images' is an input"),
         (small, {"after": "head"}, r"'head' offers no feature map.*\(None, 3\)"),
         (small, {"gate": "sa"}, r"Unknown gate.*'se'"),
         (small, {"after": "conv1", "start": "zero"}, "identity.*Received: start='zero'"),

@@ -1,13 +1,15 @@
 """`keras_se.remove` and `keras_se.prune_gates`: constants where gates were."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
 import keras_se
+from keras_se import explain
 from keras_se.applications import SEResNetCIFAR
-from keras_se.explain import sensitivity
 from keras_se.layers import GATES
 from keras_se.surgery.found_gates import GATE_LAYERS
 from keras_se.surgery.gate_values import constant
@@ -113,6 +115,19 @@ def test_where_constants_go(case):
     np.testing.assert_allclose(run(removed), run(model), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("relu", [keras.activations.relu, ops.relu])
+def test_a_constant_passes_a_relu_that_is_a_function(relu):
+    model = keras_se.insert(sequence(conv("c"), layers.BatchNormalization(), relu), after="c")
+    [gate] = gates_of(model)
+    x = relu(model.get_layer("c").output)
+    model = keras.Model(model.inputs, gate(x))
+    make_constant(gate, 8)
+    removed = keras_se.remove(model)
+    assert [type(layer) for layer in removed.layers[1:2]] == [layers.Conv2D]
+    assert layers.Rescaling not in [type(layer) for layer in removed.layers]
+    np.testing.assert_allclose(run(removed), run(model), rtol=1e-5, atol=1e-5)
+
+
 def test_trained_gates_stay_unless_named():
     model = keras_se.insert(sequence(conv("a"), conv("b"), conv("c")), after=["a", "b"])
     trained, constant_one = gates_of(model)
@@ -125,6 +140,20 @@ def test_trained_gates_stay_unless_named():
         keras_se.remove(model, "a_se")
     with pytest.raises(ValueError, match="'a' of type Conv2D is no gate"):
         keras_se.remove(model, "a")
+
+
+def test_gates_in_tails_are_named_by_the_paths_that_reports_show():
+    model = keras_se.insert(SEResNetCIFAR(8, weights=None, attention=None))
+    path, *_ = explain.gates(model, CIFAR)
+    assert path == "stage2_block1_tail/gate"
+    one = model.get_layer("stage2_block1_tail").gate
+    make_constant(one, 16)
+    for layers_ in (path, [path], re.compile("2_block1_tail/gate"), lambda layer: layer is one):
+        removed = keras_se.remove(model, layers_)
+        assert removed.get_layer("stage2_block1_tail").gate is None
+        assert removed.get_layer("stage3_block1_tail").gate is not None
+    with pytest.raises(ValueError, match="matches no gate"):
+        keras_se.remove(model, re.compile("conv"))
 
 
 def almost_constant_tails(**options):
@@ -192,7 +221,7 @@ def test_a_gather_over_the_whole_map_is_measured_on_that_map(variant):
     model = sequence(conv("conv"), gate, layers.GlobalAveragePooling2D())
     _, report = keras_se.prune_gates(model, IMAGES, threshold=1e9)
     assert report.pruned == (gate.name,)
-    assert sensitivity(model, IMAGES, np.zeros(6, int)).left_out == ()
+    assert explain.sensitivity(model, IMAGES, np.zeros(6, int)).left_out == ()
 
 
 def test_a_negative_mean_behind_a_relu_stays():
@@ -205,7 +234,7 @@ def test_a_negative_mean_behind_a_relu_stays():
     few = IMAGES[:, :8, :8]
     _, report = keras_se.prune_gates(model, few, threshold=1e9)
     assert report.pruned == () and "inner_activation='relu'" in report.gates[0].into
-    assert sensitivity(model, few, np.zeros(6, int)).left_out == (f"tail/{gate.name}",)
+    assert explain.sensitivity(model, few, np.zeros(6, int)).left_out == (f"tail/{gate.name}",)
     gate.expand.bias.assign(np.full(8, 9.0))
     assert keras_se.prune_gates(model, few, threshold=1e9)[1].pruned == (f"tail/{gate.name}",)
 

@@ -67,6 +67,35 @@ def test_the_new_layer_starts_as_the_old_one_in_training_too(case, training):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-5 if training else 1e-6)
 
 
+@pytest.mark.parametrize("relu", [keras.activations.relu, ops.relu])
+def test_functions_count_as_the_activation(relu):
+    model = block(activation=None)
+    norm = keras.Model(model.inputs, relu(model.get_layer("norm").output))
+    changed = keras_se.replace(norm)
+    assert changed.get_layer("conv").activation is keras.activations.relu
+    assert len(changed.operations) == 2
+    np.testing.assert_allclose(changed(IMAGES), norm(IMAGES), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("frozen", [("conv", "norm"), ("norm",)])
+def test_what_was_frozen_stays_frozen_and_the_new_trains(frozen, tmp_path):
+    model = block()
+    for name in frozen:
+        model.get_layer(name).trainable = False
+    changed = keras_se.replace(model, "conv", branches=2)
+    changed.save(tmp_path / "m.keras")
+    for copy in (changed, keras.saving.load_model(tmp_path / "m.keras")):
+        layer = copy.get_layer("conv")
+        assert [not layer.convs[0].trainable, not layer.norms[0].trainable] == [
+            "conv" in frozen,
+            "norm" in frozen,
+        ]
+        new = [layer.convs[1], layer.norms[1], layer.reduce, layer.reduce_norm, layer.select]
+        assert all(len(part.trainable_weights) for part in new)
+        expected = ops.convert_to_numpy(model(IMAGES, training=True))
+        np.testing.assert_allclose(copy(IMAGES, training=True), expected, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("branches", [2, 3])
 def test_all_weights_train_and_the_new_branches_do_from_the_first_step(branches, tmp_path):
     changed = keras_se.replace(block(), branches=branches, ratio=1, min_width=8)

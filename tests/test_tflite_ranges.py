@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from keras_se.layers import CBAM
-from keras_se.tflite import convert, quantize_aware
+from keras_se.tflite import RECIPES, Images, convert, flatfile, lower, quantize_aware
+from keras_se.tflite.converter import convert_file
 
 layers = keras.layers
 MIN_SNR_DB = {"static_int8": 30, "static_int16x8": 40}
@@ -99,3 +100,24 @@ def test_int16_has_no_gates_too_small_for_int8():
     report = convert(model, "static_int16x8", IMAGES).report
     assert report.comparison.snr_db > 35
     assert report.gates == ()
+
+
+def test_a_summand_has_its_own_range_and_not_that_of_the_sum():
+    """The sum is written over its first summand, at which TensorFlow's calibrator looks again."""
+    images = np.random.default_rng(0).normal(size=(8, 8, 8, 4)).astype("float32")
+    inputs = keras.Input((8, 8, 4))
+    small, large = (
+        layers.Conv2D(4, 1, kernel_initializer=keras.initializers.Constant(value))(inputs)
+        for value in (0.1, 10.0)
+    )
+    model = keras.Model(inputs, layers.Conv2D(4, 1)(layers.Add()([small, large])))
+    recipe = RECIPES["static_int8"]
+    _, calibrated = convert_file(lower(model), recipe, "int8", Images(images), False)
+    tree = flatfile.unpack(calibrated)
+    graph = tree.subgraphs[0]
+    (add,) = (op for op in graph.operators if flatfile.operator_name(tree, op) == "ADD")
+    for index, tensor in zip(add.inputs, (small, large), strict=True):
+        values = keras.Model(inputs, tensor).predict(images, verbose=0)
+        quantization = graph.tensors[index].quantization
+        ends = [quantization.min[0], quantization.max[0]]
+        np.testing.assert_allclose(ends, [values.min(), values.max()], rtol=1e-4)

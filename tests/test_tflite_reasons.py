@@ -1,5 +1,7 @@
 """What the report says of a poor file, by every recipe that can make one."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from keras_se.layers import SqueezeExcite
 from keras_se.tflite import RECIPES, Images, convert, quantize_aware
 from keras_se.tflite.converter import run_converter
-from keras_se.tflite.layerwise import layer_errors
+from keras_se.tflite.layerwise import LayerError, layer_errors, spread_loss
 from keras_se.tflite.qat.deploy import deployed
 
 layers = keras.layers
@@ -93,6 +95,18 @@ def test_what_is_lost_bit_by_bit_is_said_too():
     assert "the rounding of 48 adds up" in report.spread_loss
     assert report.spread_loss in str(report)
     assert report.to_dict()["spread_loss"] == report.spread_loss
+
+
+def test_a_layer_that_loses_little_without_a_known_reason_explains_nothing():
+    first = LayerError("first", "CONV_2D", 50.0, math.inf, None)
+    last = LayerError("last", "CONV_2D", 12.0, 13.0, None)
+
+    def spread(snr_db, reason=None):
+        return spread_loss((first, LayerError("middle", "MUL", snr_db, 40.0, reason), last))
+
+    assert spread(36.0).startswith("no operator loses 6 dB by itself; the rounding of 3 adds up")
+    assert spread(38.0).startswith("no operator loses 3 dB")
+    assert spread(30.0) is spread(36.0, "clipped") is None
 
 
 def test_a_good_file_has_nothing_to_explain():

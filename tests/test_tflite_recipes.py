@@ -125,7 +125,7 @@ def test_a_gate_behind_a_constant_factor_is_a_gate():
 
 
 def two_gates(join):
-    """Both halves of one vector of gates, or two vectors, each for a map of its own."""
+    """Two gates, each for a map of its own: halves of a vector, two vectors, or a small map."""
     inputs = keras.Input((12, 12, 16))
     means = layers.GlobalAveragePooling2D(keepdims=True)(inputs)
     shut = {"activation": "sigmoid", "bias_initializer": keras.initializers.Constant(-6)}
@@ -134,6 +134,9 @@ def two_gates(join):
     elif join == "slice":
         both = layers.Conv2D(32, 1, **shut)(means)
         gates = [both[..., :16], both[..., 16:]]
+    elif join == "upsample":
+        small = layers.Conv2D(1, 4, 4, **shut)(layers.Rescaling(0.2)(inputs))
+        gates = [layers.UpSampling2D(4, interpolation=kind)(small) for kind in INTERPOLATIONS]
     else:
         gates = [layers.Conv2D(16, 1, **shut)(means) for _ in range(2)]
     maps = [layers.Conv2D(16, 1)(inputs), inputs]
@@ -143,11 +146,14 @@ def two_gates(join):
     return keras.Model(inputs, x)
 
 
-@pytest.mark.parametrize("join", ["split", "slice", "concatenate"])
+INTERPOLATIONS = ("nearest", "bilinear")
+
+
+@pytest.mark.parametrize("join", ["split", "slice", "upsample", "concatenate"])
 def test_gates_that_share_a_scale_with_others(join):
     images = np.random.default_rng(0).normal(size=(8, 12, 12, 16)).astype("float32")
     report = convert(two_gates(join), "mixed_int8", images).report
-    assert report.inspection.partitions == 1
+    assert set(report.inspection.not_delegated) <= {"QUANTIZE", "TILE"}
     assert len(report.gates) == (2 if join == "concatenate" else 1)
     assert report.comparison.snr_db > 30
 

@@ -58,6 +58,24 @@ def test_what_stays_on_the_cpu_is_named_with_vela_s_reason(tmp_path, capfd):
 
 
 @needs_vela
+def test_an_npu_pools_and_swishes_faster_by_its_own_operators():
+    inputs = keras.Input((32, 32, 16))
+    x = keras.layers.AveragePooling2D(3, 1, padding="same")(inputs)
+    x = keras.layers.Activation("hard_silu")(keras.layers.Conv2D(16, 1)(x))
+    model = keras.Model(inputs, keras.layers.Add()([x, inputs]))
+    images = np.random.default_rng(0).normal(size=(4, 32, 32, 16)).astype("float32")
+    reports = {
+        form: vela(convert(model, "static_int8", images, lowering=lowering, io="int8").model)
+        for form, lowering in {
+            "for a CPU": Lowering(),
+            "kept": Lowering(window_pool="keep", hard_swish="keep"),
+        }.items()
+    }
+    assert {report.cpu_operators for report in reports.values()} == {()}
+    assert reports["kept"].inference_ms < 0.7 * reports["for a CPU"].inference_ms
+
+
+@needs_vela
 def test_a_file_that_vela_refuses_is_an_error():
     with pytest.raises(RuntimeError, match="Vela failed with status"):
         vela(b"\x20\0\0\0TFL3" + bytes(64))

@@ -14,6 +14,7 @@ from .int8 import quantize_int8
 from .int16 import quantize_int16
 from .recipe import Recipe
 from .shared_bias import split_shared_biases
+from .summands import observe_summands
 
 
 def run_converter(
@@ -64,7 +65,8 @@ def convert_file(
         try:
             content, calibrated = converter.convert(), None
             if images is not None and recipe.needs_calibration:
-                calibrated = mend_ranges(content, raw_pixels, recipe.activations)
+                calibrated = observe_summands(content, images)
+                calibrated = mend_ranges(calibrated, raw_pixels, recipe.activations)
                 if recipe.activations == "int8":
                     return quantize_int8(calibrated, recipe, io, images)
                 content = quantize_int16(calibrated, io)

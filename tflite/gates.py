@@ -14,8 +14,22 @@ from .run import Runner
 STEP = 1 / 256
 MIN_SNR_DB = 30.0  # a constant gate of 0.036
 _MOST_IMAGES = 32
-_SAME_SCALE = ("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS")
-_PARTS = ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V")  # with the scale of the whole
+# Kernels that copy values, or take means of neighbours, in one scale.
+_SAME_SCALE = (
+    "BROADCAST_TO",
+    "EXPAND_DIMS",
+    "GATHER",
+    "RESHAPE",
+    "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR",
+    "SLICE",
+    "SPLIT",
+    "SPLIT_V",
+    "SQUEEZE",
+    "STRIDED_SLICE",
+    "TILE",
+    "TRANSPOSE",
+)
 _ANY_SCALE = (*REQUANTIZES, "QUANTIZE", "DEQUANTIZE", "MEAN")  # what may read any scale
 
 
@@ -66,12 +80,12 @@ def find_gates(model) -> list:
 
 
 def _source(model, producers: dict, tensor: int):
-    """What made a tensor or what it is a part of, but for a constant factor (`sigmoid2`)."""
+    """What made the values of a tensor, but for a constant factor (that of `sigmoid2`)."""
     inputs = list(model.subgraphs[0].inputs)
     while (operator := producers.get(tensor)) is not None:
         name = flatfile.operator_name(model, operator)
         varying = [source for source in operator.inputs if source in producers or source in inputs]
-        if name not in (*_SAME_SCALE, *_PARTS) and not (name == "MUL" and len(varying) == 1):
+        if name not in _SAME_SCALE and not (name == "MUL" and len(varying) == 1):
             return operator
         tensor = varying[0] if varying else operator.inputs[0]
     return None
@@ -139,7 +153,7 @@ def _of_one_scale(model, tensor: int) -> list[int]:
             if index not in operator.inputs:
                 continue
             name = flatfile.operator_name(model, operator)
-            if name in (*_SAME_SCALE, *_PARTS):
+            if name in _SAME_SCALE:
                 found += [int(output) for output in operator.outputs]
             elif name not in _ANY_SCALE:
                 return []

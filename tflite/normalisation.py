@@ -2,14 +2,14 @@
 
 import os
 from dataclasses import replace
-from typing import Literal
+from typing import Final, Literal
 
 import keras
 
 from .images import Images
 from .preprocess import Preprocess
 
-INCLUDED = "included"
+INCLUDED: Final = "included"
 RAW_PIXELS = (
     "the pictures reach the model as raw pixels in [0, 255], and no layer in it is known to "
     "normalise them; if it was trained on other values, pass its preprocess (on the command line "

@@ -60,12 +60,13 @@ def _run(arguments):
     with working("loading the model"):
         model = load_model(arguments.model)
         from ..explain.report import explain_folder
+    preprocess = preprocess_of(model, arguments.preprocess)
     with working("running it on the pictures"):
         result = explain_folder(
             model,
             arguments.images,
             arguments.output,
-            preprocess=preprocess_of(model, arguments.preprocess),
+            preprocess=None if isinstance(preprocess, str) else preprocess,
             shown=arguments.shown,
             overwrite=arguments.overwrite,
         )

@@ -8,9 +8,8 @@ import numpy as np
 from keras import ops
 
 from ..batches import batches
-from ..graph import cuts, graph_of
-
-SATURATING = (keras.activations.softmax, keras.activations.sigmoid)
+from ..graph import graph_of
+from .trunk_and_head import trunk_and_head
 
 
 def grad_cam(
@@ -31,8 +30,9 @@ def grad_cam(
             out.
         images: array (n, height, width, channels), as `model.predict` takes them.
         class_index: int, or integers (n,). None: each picture's most probable class.
-        layer: name of the layer that makes the feature map; all that follows must be
-            computed from it. None: the last feature map larger than one pixel.
+        layer: name of the layer that makes the feature map, in the model or in one inside
+            it; all that follows must be computed from it. None: the last feature map larger
+            than one pixel.
         batch_size: int >= 1, pictures at a time.
 
     Returns:
@@ -52,18 +52,18 @@ def grad_cam(
     images = np.asarray(images)
     graph = graph_of(model)
     classes = _check_model(model, graph, images)
-    trunk, head = _split(graph, _feature_map(graph, layer))
+    trunk, head = trunk_and_head(graph, layer)
     indices: Iterable = itertools.repeat(None)
     if class_index is not None:
         chosen = _checked_classes(class_index, len(images), classes)
         indices = batches(np.broadcast_to(chosen, len(images)), batch_size)
     found = []
     for batch, index in zip(batches(images, batch_size), indices, strict=False):
-        maps = trunk(batch, training=False)
+        maps = trunk(ops.convert_to_tensor(batch))
         if index is None:
             index = ops.convert_to_numpy(ops.argmax(head(maps), axis=-1))
         weights = ops.one_hot(np.asarray(index, "int32"), classes)
-        gradient = _gradient(lambda a, w=weights: ops.sum(head(a) * ops.cast(w, a.dtype)), maps)
+        gradient = _gradient(lambda a, w=weights: ops.sum(ops.cast(head(a), w.dtype) * w), maps)
         found.append(_maps(maps, gradient, images.shape[1:3]))
     return np.concatenate(found)
 
@@ -93,53 +93,6 @@ def _checked_classes(class_index, count, classes):
             f"pictures. Received: class_index={class_index!r}"
         )
     return chosen
-
-
-def _feature_map(graph, layer):
-    """The tensor A."""
-    maps = [
-        node.output_tensors[0]
-        for node in cuts(graph)
-        if node.input_tensors and len(node.output_tensors[0].shape) == 4
-    ]
-    if layer is not None:
-        named = [t for t in maps if t._keras_history.operation.name == layer]
-        if not named:
-            raise ValueError(
-                f"`layer` must name a layer whose feature map all that follows is computed "
-                f"from: {[t._keras_history.operation.name for t in maps]}. Received: "
-                f"layer={layer!r}"
-            )
-        return named[-1]
-    large = [t for t in maps if t.shape[1:3] != (1, 1)]
-    if not large:
-        raise ValueError(f"Model '{graph.name}' has no feature map that its output follows from")
-    return large[-1]
-
-
-def _split(graph, tensor):
-    """The model up to a tensor, and from there to the logits, with shared weights."""
-    trunk = keras.Model(graph.inputs[0], tensor)
-    [output] = graph.outputs
-    last = output._keras_history.operation
-    if isinstance(last, keras.layers.Softmax) or type(last).__name__ in ("Softmax", "Sigmoid"):
-        return trunk, keras.Model(tensor, last.input)
-    if getattr(last, "activation", None) not in SATURATING:
-        return trunk, keras.Model(tensor, output)
-    if isinstance(last, keras.layers.Activation):
-        return trunk, keras.Model(tensor, last.input)
-    if not isinstance(last, keras.layers.Dense):
-        raise ValueError(
-            f"The score before the activation of '{last.name}' of type {type(last).__name__} is "
-            "unknown; only that of a Dense layer is"
-        )
-    features = keras.Model(tensor, last.input)
-
-    def logits(maps):
-        scores = ops.matmul(features(maps, training=False), ops.cast(last.kernel, maps.dtype))
-        return scores + ops.cast(last.bias, maps.dtype) if last.use_bias else scores
-
-    return trunk, logits
 
 
 def _gradient(function, x):

@@ -10,6 +10,7 @@ from .cbam import CBAM
 from .channel_attention import ChannelAttention
 from .concurrent_squeeze_excite import ConcurrentSqueezeExcite
 from .coordinate_attention import CoordinateAttention
+from .dilated_average import DilatedAverage
 from .eca import EfficientChannelAttention
 from .effective_squeeze_excite import EffectiveSqueezeExcite
 from .gather_excite import GatherExcite
@@ -51,6 +52,7 @@ __all__ = [
     "ChannelAttention",
     "ConcurrentSqueezeExcite",
     "CoordinateAttention",
+    "DilatedAverage",
     "EffectiveSqueezeExcite",
     "EfficientChannelAttention",
     "GatherExcite",

@@ -64,6 +64,37 @@ def check_sizes(argument: str, values) -> tuple[int, ...]:
     return tuple(check_odd(argument, value) for value in values)
 
 
+def freeze(layer: keras.layers.Layer, names: tuple[str, ...]) -> None:
+    """Stop the training of inner layers; Keras saves the flag of the outer layer only.
+
+    Args:
+        layer: built layer.
+        names: of layers directly inside it.
+
+    Raises:
+        ValueError: for a name that no inner layer has.
+    """
+    inner = {part.name: part for part in _parts(layer)}
+    if unknown := sorted(set(names) - set(inner)):
+        raise ValueError(
+            f"`frozen` must name layers inside {type(layer).__name__} '{layer.name}': "
+            f"{sorted(inner)}. Received: {unknown}"
+        )
+    for name in names:
+        inner[name].trainable = False
+
+
+def frozen_names(layer: keras.layers.Layer, names: tuple[str, ...]) -> list[str]:
+    """The inner layers that do not train although their layer does: `names` until it is built."""
+    if not (layer.built and layer.trainable):
+        return list(names)
+    return [part.name for part in _parts(layer) if not part.trainable]
+
+
+def _parts(layer):
+    return layer._flatten_layers(include_self=False, recursive=False)  # as in walk.py
+
+
 def fresh(initializer):
     """A copy of an initializer that draws numbers of its own.
 

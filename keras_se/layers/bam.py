@@ -121,13 +121,19 @@ class BAM(keras.layers.Layer):
             use_bias=use_bias,
             kernel_initializer=fresh(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
+            data_format="channels_last",
         )
 
     def _norm(self, channels, name):
         norm = keras.layers.BatchNormalization(
-            epsilon=self.epsilon, momentum=self.momentum, dtype=self.dtype_policy, name=name
+            epsilon=self.epsilon,
+            momentum=self.momentum,
+            trainable=self.trainable,
+            dtype=self.dtype_policy,
+            name=name,
         )
         norm.build((None, None, None, channels))
         return norm

@@ -37,8 +37,10 @@ class BatchNorm(keras.layers.BatchNormalization):
     keeps the difference of squares exact to float32 where activations lie far from zero.
 
     Args:
-        epsilon: float, added to the variance.
+        epsilon: float, added to the variance. Arguments go by name only: the first of Keras'
+            layer is the axis.
         momentum: float, of the moving statistics.
+        data_format: None or "channels_last"; nothing else is supported.
         **kwargs: the other arguments of `keras.layers.BatchNormalization`; the channels
             are the last axis.
 
@@ -58,12 +60,19 @@ class BatchNorm(keras.layers.BatchNormalization):
     (2, 7, 7, 16)
     """
 
-    def __init__(self, epsilon: float = 1e-5, momentum: float = 0.9, **kwargs):
+    def __init__(
+        self,
+        *,
+        epsilon: float = 1e-5,
+        momentum: float = 0.9,
+        data_format: str | None = None,
+        **kwargs,
+    ):
         axis = kwargs.pop("axis", -1)
         if kwargs.get("renorm"):
             raise ValueError("Batch renormalisation is not supported. Received: renorm=True")
         super().__init__(axis=axis, epsilon=epsilon, momentum=momentum, **kwargs)
-        check_channels_last(self, None)
+        check_channels_last(self, data_format)
         if axis != -1:
             raise ValueError(f"The channels must be the last axis. Received: axis={axis}")
 

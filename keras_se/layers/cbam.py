@@ -67,6 +67,7 @@ class CBAM(keras.layers.Layer):
                 gate,
                 use_bias,
                 data_format=data_format,
+                trainable=self.trainable,
                 dtype=self.dtype_policy,
                 name="channel",
             )
@@ -75,7 +76,12 @@ class CBAM(keras.layers.Layer):
         )
         self.spatial = (
             SpatialAttention(
-                kernel_size, gate, data_format=data_format, dtype=self.dtype_policy, name="spatial"
+                kernel_size,
+                gate,
+                data_format=data_format,
+                trainable=self.trainable,
+                dtype=self.dtype_policy,
+                name="spatial",
             )
             if spatial
             else None

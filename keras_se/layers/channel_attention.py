@@ -83,6 +83,7 @@ class ChannelAttention(keras.layers.Layer):
             activation=activation,
             use_bias=self.use_bias,
             kernel_initializer=fresh(self.kernel_initializer),
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
         )

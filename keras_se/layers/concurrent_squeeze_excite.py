@@ -60,9 +60,22 @@ class ConcurrentSqueezeExcite(keras.layers.Layer):
         self.gate = gate
         self.use_bias = use_bias
         self.channel = SqueezeExcite(
-            ratio, gate=gate, use_bias=use_bias, dtype=self.dtype_policy, name="channel"
+            ratio,
+            gate=gate,
+            use_bias=use_bias,
+            data_format=data_format,
+            trainable=self.trainable,
+            dtype=self.dtype_policy,
+            name="channel",
         )
-        self.spatial = SpatialSqueezeExcite(gate, use_bias, dtype=self.dtype_policy, name="spatial")
+        self.spatial = SpatialSqueezeExcite(
+            gate,
+            use_bias,
+            data_format=data_format,
+            trainable=self.trainable,
+            dtype=self.dtype_policy,
+            name="spatial",
+        )
 
     def build(self, input_shape):
         self.channel.build(input_shape)

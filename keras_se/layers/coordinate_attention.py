@@ -79,7 +79,11 @@ class CoordinateAttention(keras.layers.Layer):
         self.reduce = self._conv(width, "reduce", use_bias=False)
         self.reduce.build((None, None, 1, channels))
         self.norm = keras.layers.BatchNormalization(
-            epsilon=self.epsilon, momentum=self.momentum, dtype=self.dtype_policy, name="norm"
+            epsilon=self.epsilon,
+            momentum=self.momentum,
+            trainable=self.trainable,
+            dtype=self.dtype_policy,
+            name="norm",
         )
         self.norm.build((None, None, 1, width))
         self.rows = self._conv(channels, "rows")
@@ -94,8 +98,10 @@ class CoordinateAttention(keras.layers.Layer):
             use_bias=use_bias,
             kernel_initializer=fresh(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
+            data_format="channels_last",
         )
 
     def attend(self, inputs, training=None):

@@ -59,8 +59,10 @@ class EfficientChannelAttention(keras.layers.Layer):
             self.kernel_size or adaptive + 1 - adaptive % 2,
             padding="same",
             use_bias=False,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name="conv",
+            data_format="channels_last",
         )
         self.conv.build((None, channels, 1))
 

@@ -64,6 +64,7 @@ class EffectiveSqueezeExcite(keras.layers.Layer):
             use_bias=self.use_bias,
             kernel_initializer=fresh(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name="dense",
         )

@@ -112,13 +112,19 @@ class GatherExcite(keras.layers.Layer):
             strides=2 if self.extent else 1,
             use_bias=False,
             depthwise_initializer=fresh(self.kernel_initializer),
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
+            data_format="channels_last",
         )
 
     def _norm(self, name):
         return keras.layers.BatchNormalization(
-            epsilon=self.epsilon, momentum=self.momentum, dtype=self.dtype_policy, name=name
+            epsilon=self.epsilon,
+            momentum=self.momentum,
+            trainable=self.trainable,
+            dtype=self.dtype_policy,
+            name=name,
         )
 
     def _dense(self, units, name, activation=None):
@@ -126,6 +132,7 @@ class GatherExcite(keras.layers.Layer):
             units,
             activation=activation,
             kernel_initializer=fresh(self.kernel_initializer),
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
         )

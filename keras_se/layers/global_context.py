@@ -77,7 +77,7 @@ class GlobalContext(keras.layers.Layer):
         self.reduce = self._dense(width, "reduce", fresh(self.kernel_initializer))
         self.reduce.build((None, channels))
         self.norm = keras.layers.LayerNormalization(
-            epsilon=self.epsilon, dtype=self.dtype_policy, name="norm"
+            epsilon=self.epsilon, trainable=self.trainable, dtype=self.dtype_policy, name="norm"
         )
         self.norm.build((None, width))
         self.expand = self._dense(channels, "expand", "zeros")
@@ -89,6 +89,7 @@ class GlobalContext(keras.layers.Layer):
             use_bias=use_bias,
             kernel_initializer=initializer,
             kernel_regularizer=self.kernel_regularizer,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
         )

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from ..lowering import lower_layer
-from ._common import check_channels_last, check_feature_map
+from ._common import check_channels_last, check_feature_map, freeze, frozen_names
 from .batch_norm import BatchNorm
 from .mean_gate import MeanGate
 
@@ -31,6 +31,7 @@ class ResidualTail(keras.layers.Layer):
         epsilon: float, BatchNorm's.
         momentum: float, BatchNorm's.
         fused: bool. False computes the formula step by step, with the same weights.
+        frozen: names of inner layers that do not train: ("norm",) or ().
         data_format: None or "channels_last"; nothing else is supported.
 
     Call arguments:
@@ -57,6 +58,7 @@ class ResidualTail(keras.layers.Layer):
         epsilon: float = 1e-5,
         momentum: float = 0.9,
         fused: bool = True,
+        frozen: tuple[str, ...] = (),
         data_format: str | None = None,
         **kwargs,
     ):
@@ -70,6 +72,7 @@ class ResidualTail(keras.layers.Layer):
         self.epsilon = epsilon
         self.momentum = momentum
         self.fused = fused
+        self.frozen = tuple(frozen)
 
     def build(self, input_shape):
         if len(input_shape) != 2 or tuple(input_shape[0]) != tuple(input_shape[1]):
@@ -78,10 +81,18 @@ class ResidualTail(keras.layers.Layer):
                 f"Received: input_shape={input_shape}"
             )
         check_feature_map(self, input_shape[0])
-        self.norm = BatchNorm(self.epsilon, self.momentum, dtype=self.dtype_policy, name="norm")
+        self.norm = BatchNorm(
+            epsilon=self.epsilon,
+            momentum=self.momentum,
+            data_format="channels_last",
+            trainable=self.trainable,
+            dtype=self.dtype_policy,
+            name="norm",
+        )
         self.norm.build(input_shape[0])
         if self.gate is not None and not self.gate.built:  # a loaded gate comes built
             self.gate.build(input_shape[0])
+        freeze(self, self.frozen)
 
     def gate_input(self, residual, training=None):
         """What the gate sees: the normalised residual."""
@@ -131,6 +142,8 @@ class ResidualTail(keras.layers.Layer):
             "epsilon": self.epsilon,
             "momentum": self.momentum,
             "fused": self.fused,
+            # a gate holds its own flag
+            "frozen": [n for n in frozen_names(self, self.frozen) if n == "norm"],
         }
 
     @classmethod

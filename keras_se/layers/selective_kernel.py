@@ -8,7 +8,9 @@ from ._common import (
     check_channels_last,
     check_count,
     check_feature_map,
+    freeze,
     fresh,
+    frozen_names,
     mean,
     reduced_width,
 )
@@ -44,6 +46,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         momentum: float, BatchNorm's.
         kernel_initializer: initializer of all kernels.
         kernel_regularizer: regularizer of all kernels.
+        frozen: names of inner layers that do not train, such as ("conv0", "norm0").
         data_format: None or "channels_last"; nothing else is supported.
 
     Call arguments:
@@ -82,6 +85,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         momentum: float = 0.9,
         kernel_initializer="he_normal",
         kernel_regularizer=None,
+        frozen: tuple[str, ...] = (),
         data_format: str | None = None,
         **kwargs,
     ):
@@ -107,6 +111,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         self.momentum = momentum
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.frozen = tuple(frozen)
 
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
@@ -130,6 +135,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         self.reduce.build((None, self.filters))
         self.reduce_norm.build((None, width))
         self.select.build((None, width))
+        freeze(self, self.frozen)
 
     def geometry(self, index: int) -> Geometry:
         """How branch `index` pads, strides and dilates."""
@@ -149,12 +155,21 @@ class SelectiveKernelConv2D(keras.layers.Layer):
             use_bias=False,
             kernel_initializer=fresh(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=f"conv{index}",
+            data_format="channels_last",
         )
 
     def _norm(self, name):
-        return BatchNorm(self.epsilon, self.momentum, dtype=self.dtype_policy, name=name)
+        return BatchNorm(
+            epsilon=self.epsilon,
+            momentum=self.momentum,
+            data_format="channels_last",
+            trainable=self.trainable,
+            dtype=self.dtype_policy,
+            name=name,
+        )
 
     def _dense(self, units, name):
         return keras.layers.Dense(
@@ -162,6 +177,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
             use_bias=False,
             kernel_initializer=fresh(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
         )
@@ -221,4 +237,5 @@ class SelectiveKernelConv2D(keras.layers.Layer):
             "momentum": self.momentum,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "frozen": frozen_names(self, self.frozen),
         }

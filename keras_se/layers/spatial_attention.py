@@ -67,7 +67,9 @@ class SpatialAttention(keras.layers.Layer):
             padding="same",
             use_bias=False,
             name="conv",
+            trainable=self.trainable,
             dtype=self.dtype_policy,
+            data_format="channels_last",
         )
         self.conv.build((*input_shape[:-1], 2))
         self.norm = keras.layers.BatchNormalization(
@@ -75,6 +77,7 @@ class SpatialAttention(keras.layers.Layer):
             momentum=self.momentum,
             gamma_initializer="zeros",
             name="norm",
+            trainable=self.trainable,
             dtype=self.dtype_policy,
         )
         self.norm.build((*input_shape[:-1], 1))

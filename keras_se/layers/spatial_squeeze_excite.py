@@ -63,8 +63,10 @@ class SpatialSqueezeExcite(keras.layers.Layer):
             use_bias=self.use_bias,
             kernel_initializer=fresh(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name="squeeze",
+            data_format="channels_last",
         )
         self.squeeze.build(input_shape)
 

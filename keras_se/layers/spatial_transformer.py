@@ -2,6 +2,8 @@
 https://arxiv.org/abs/1506.02025.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -83,6 +85,7 @@ class SpatialTransformer(keras.layers.Layer):
             6,
             kernel_initializer="zeros",
             bias_initializer=_identity,
+            trainable=self.trainable,
             dtype=self._position_dtype(),
             name="regress",
         )
@@ -122,12 +125,13 @@ class SpatialTransformer(keras.layers.Layer):
 def default_localisation(dtype=None) -> keras.Sequential:
     """Two strided convolutions and a dense layer, on the input resized to 32x32."""
     layers = keras.layers
+    options: dict[str, Any] = {"data_format": "channels_last", "dtype": dtype}
     return keras.Sequential(
         [
-            layers.Resizing(32, 32, dtype=dtype),
-            layers.Conv2D(16, 5, strides=2, activation="relu", dtype=dtype),
-            layers.Conv2D(32, 5, strides=2, activation="relu", dtype=dtype),
-            layers.Flatten(dtype=dtype),
+            layers.Resizing(32, 32, **options),
+            layers.Conv2D(16, 5, strides=2, activation="relu", **options),
+            layers.Conv2D(32, 5, strides=2, activation="relu", **options),
+            layers.Flatten(**options),
             layers.Dense(32, activation="relu", dtype=dtype),
         ],
         name="localisation",

@@ -97,6 +97,7 @@ class SqueezeExcite(keras.layers.Layer):
             use_bias=self.use_bias,
             kernel_initializer=initializer,
             kernel_regularizer=self.kernel_regularizer,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
         )

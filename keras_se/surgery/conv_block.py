@@ -7,7 +7,7 @@ import keras
 
 from ..graph import calls_of, makers, readers, sole_reader
 from .places import Place
-from .presets import is_activation
+from .presets import is_activation, is_relu
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def _activation(place, following):
 
 
 def _is_relu(operation) -> bool:
-    if isinstance(operation, keras.layers.ReLU):
+    if is_relu(operation):
         plain = operation.max_value is None and not operation.threshold
         return plain and not operation.negative_slope
     if isinstance(operation, keras.layers.Activation):

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..graph import calls_of, makers, readers, sole_reader
 from .gate_values import Constant
+from .presets import is_relu
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 # f(s x) = s f(x) for s >= 0, channel by channel.
@@ -130,8 +131,8 @@ def _behind(model, node, constant) -> Fold | None:
 
 
 def _is_homogeneous(layer) -> bool:
-    if isinstance(layer, keras.layers.ReLU):
+    if is_relu(layer):
         return layer.max_value is None and not layer.threshold
     if isinstance(layer, keras.layers.Activation):
         return layer.activation in (keras.activations.relu, keras.activations.linear)
-    return isinstance(layer, HOMOGENEOUS)
+    return isinstance(layer, HOMOGENEOUS) or type(layer).__name__ == "Relu"  # keras.ops.relu

@@ -35,6 +35,11 @@ class FoundGate:
         return self.tail or self.gate
 
     @property
+    def host_path(self) -> str:
+        """The path of that layer."""
+        return self.path.removesuffix(f"/{self.gate.name}") if self.tail else self.path
+
+    @property
     def channels(self) -> int:
         return self.nodes[0].input_tensors[0].shape[-1]
 

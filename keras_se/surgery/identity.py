@@ -58,11 +58,16 @@ def _logit(layer, calls: int = 1) -> float:
     return LOGIT_OF_ONE[layer.gate] / calls
 
 
+def fill(variable: keras.Variable, value: float) -> None:
+    """Set all of a variable to one value; `ops.full_like` takes no variable on JAX."""
+    variable.assign(ops.full(variable.shape, value, variable.dtype))
+
+
 def _constant(layer, value: float) -> None:
     """Let a dense layer or convolution return `value` whatever its input."""
-    layer.kernel.assign(ops.zeros_like(layer.kernel))
+    fill(layer.kernel, 0.0)
     if layer.use_bias:
-        layer.bias.assign(ops.full_like(layer.bias, value))
+        fill(layer.bias, value)
     elif value:
         raise ValueError(
             f"Without a bias the logits start at 0, not at {value}: use gate_function='sigmoid2'"
@@ -70,8 +75,8 @@ def _constant(layer, value: float) -> None:
 
 
 def _constant_norm(norm, value: float) -> None:
-    norm.gamma.assign(ops.zeros_like(norm.gamma))
-    norm.beta.assign(ops.full_like(norm.beta, value))
+    fill(norm.gamma, 0.0)
+    fill(norm.beta, value)
 
 
 def _se(gate):

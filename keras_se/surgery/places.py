@@ -60,7 +60,7 @@ def find_places(model: keras.Model, where: Where, argument: str = "after") -> li
         everything = [Place(*found) for found in walk(model)]
         if isinstance(where, str) or not (isinstance(where, re.Pattern) or callable(where)):
             _check_names([where] if isinstance(where, str) else where, everything, argument)
-        found = [place for place in everything if matches(place)]
+        found = [place for place in everything if not place.node.is_input and matches(place)]
         reason = f"{argument}={where!r} matches no layer of '{model.name}'"
     if not found:
         raise ValueError(reason)
@@ -86,8 +86,12 @@ def _are_names(where) -> bool:
 
 
 def _check_names(names, places, argument) -> None:
-    known = {name for place in places for name in (place.path, place.operation.name)}
+    known, inputs = set(), set()
+    for place in places:
+        (inputs if place.node.is_input else known).update((place.path, place.operation.name))
     for name in names:
+        if name in inputs - known:
+            raise ValueError(f"`{argument}`: {name!r} is an input, which computes nothing")
         if name not in known:
             near = difflib.get_close_matches(name, known, 5, 0.4)
             raise ValueError(

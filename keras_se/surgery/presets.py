@@ -66,6 +66,15 @@ def is_depthwise(operation) -> bool:
 
 def is_activation(operation) -> bool:
     """Whether this is an activation: a layer of its own, or a function of keras.ops."""
-    kinds = keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU
+    kinds = keras.layers.Activation, keras.layers.LeakyReLU, keras.layers.PReLU
     functions = ("Relu", "Relu6", "Silu", "HardSilu", "Gelu", "HardSwish", "LeakyRelu", "Elu")
-    return isinstance(operation, kinds) or type(operation).__name__ in functions
+    known = isinstance(operation, kinds) or type(operation).__name__ in functions
+    return known or is_relu(operation)
+
+
+def is_relu(operation) -> bool:
+    """Whether this is a ReLU with its slope and limits: Keras' layer or its activation.
+
+    `keras.activations.relu` of a symbolic tensor is an operation of a private class.
+    """
+    return isinstance(operation, keras.layers.ReLU) or type(operation).__name__ == "ReLU"

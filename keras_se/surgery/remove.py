@@ -1,6 +1,7 @@
 """Constant gates taken out of a model, and folded into its weights."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -24,7 +25,9 @@ def remove(model: keras.Model, layers: Where | None = None) -> keras.Model:
 
     Args:
         model: functional or Sequential Keras model; models inside it are searched, too.
-        layers: which gates, as `after` of `insert`. None: all constant ones.
+        layers: which gates, as `after` of `insert`, also by the paths of `PruneReport` and
+            `keras_se.explain.gates`. Patterns and functions choose among the gates. None:
+            all constant ones.
 
     Returns:
         A new model of the same kind that computes the same, not compiled, with copies of
@@ -56,7 +59,16 @@ def remove(model: keras.Model, layers: Where | None = None) -> keras.Model:
 
 
 def _named(model, layers, gates) -> list[FoundGate]:
-    chosen = []
+    if isinstance(layers, re.Pattern) or callable(layers):
+        chosen = [found for found in gates if _matches(layers, found)]
+        if not chosen:
+            raise ValueError(f"`layers` matches no gate of '{model.name}'. Received: {layers!r}")
+        return chosen
+    chosen, hosts = [], {found.path: found.host_path for found in gates}
+    if isinstance(layers, str):
+        layers = hosts.get(layers, layers)
+    elif isinstance(layers, Iterable):
+        layers = [hosts.get(name, name) for name in layers]
     by_host = {id(found.host): found for found in gates}
     for place in find_places(model, layers, "layers"):
         if id(place.operation) not in by_host:
@@ -65,6 +77,12 @@ def _named(model, layers, gates) -> list[FoundGate]:
             )
         chosen.append(by_host[id(place.operation)])
     return list(dict.fromkeys(chosen))
+
+
+def _matches(where, found: FoundGate) -> bool:
+    if isinstance(where, re.Pattern):
+        return where.search(found.path) is not None
+    return any(where(layer) for layer in {found.gate, found.host})
 
 
 def take_out(

@@ -11,7 +11,7 @@ from .rebuild import Changes, rebuild
 from .selective_kernel_start import selective_kernel, start_as
 
 FROM_OLD_LAYERS = frozenset(
-    ("filters", "groups", "strides", "dilation", "activation", "epsilon", "momentum")
+    ("filters", "groups", "strides", "dilation", "activation", "epsilon", "momentum", "frozen")
 )
 
 
@@ -28,7 +28,8 @@ def replace(
         branches 2..M: gamma = 0, beta = 1e-7: nothing, but on ReLU's side that trains
 
     so y = relu(v) + 1e-7 (M - 1) / M, in training mode too. Select and the new branches'
-    BatchNorm have gradients from the first step, what lies before them from the second.
+    BatchNorm have gradients from the first step, what lies before them from the second. A
+    convolution or BatchNorm that does not train stays frozen as part of the first branch.
 
     Args:
         model: functional or Sequential Keras model; models inside it are searched, too.
@@ -36,7 +37,7 @@ def replace(
             old layer.
         conv: name of a convolution in `keras_se.layers.CONVS`.
         **options: its arguments except filters, groups, strides, dilation, activation,
-            epsilon and momentum, which are the old layers'.
+            epsilon, momentum and frozen, which are the old layers'.
 
     Returns:
         A new model of the same kind, not compiled, with copies of the weights. The new

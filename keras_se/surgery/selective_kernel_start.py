@@ -11,6 +11,7 @@ from keras import ops
 
 from ..layers import SelectiveKernelConv2D
 from .conv_block import ConvBlock
+from .identity import fill
 
 # What the new branches return: above zero, where ReLU has a gradient. In float16 it must be
 # a normal number, since accelerators take smaller ones for zero.
@@ -25,6 +26,7 @@ def selective_kernel(block: ConvBlock, options: dict) -> SelectiveKernelConv2D:
         options: the arguments that the user gave.
     """
     conv, norm = block.conv.operation, block.norm.operation
+    taken_over = {"conv0": conv, "norm0": norm}
     defaults = {
         "kernel_regularizer": conv.kernel_regularizer,
         "ratio": min(16, conv.filters),  # the reduced width is at least min_width anyway
@@ -37,6 +39,7 @@ def selective_kernel(block: ConvBlock, options: dict) -> SelectiveKernelConv2D:
         activation="linear" if block.activation is None else "relu",
         epsilon=norm.epsilon,
         momentum=norm.momentum,
+        frozen=tuple(name for name, old in taken_over.items() if not old.trainable),
         name=conv.name,
         dtype=conv.dtype_policy,
         **defaults | options,
@@ -63,12 +66,18 @@ def start_as(block: ConvBlock, layer: SelectiveKernelConv2D) -> None:
         mean = mean - ops.cast(conv.bias, mean.dtype)
     first.moving_mean.assign(mean)
     first.moving_variance.assign(norm.moving_variance)
-    first.gamma.assign(count * (norm.gamma if norm.scale else ops.ones_like(first.gamma)))
-    first.beta.assign(count * (norm.beta if norm.center else ops.zeros_like(first.beta)))
+    fill(first.gamma, 1.0)
+    fill(first.beta, 0.0)
+    if norm.scale:
+        first.gamma.assign(norm.gamma)
+    if norm.center:
+        first.beta.assign(norm.beta)
+    for scaled in (first.gamma, first.beta):
+        scaled.assign(count * scaled)
     alive = 0.0
     if block.activation is not None:
         alive = ALIVE_IN_FLOAT16 if layer.compute_dtype == "float16" else ALIVE
     for other in others:
-        other.gamma.assign(ops.zeros_like(other.gamma))
-        other.beta.assign(ops.full_like(other.beta, alive))
-    layer.select.kernel.assign(ops.zeros_like(layer.select.kernel))
+        fill(other.gamma, 0.0)
+        fill(other.beta, alive)
+    fill(layer.select.kernel, 0.0)

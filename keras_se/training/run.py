@@ -26,6 +26,7 @@ from .settings import FitSettings
 from .source import Source
 from .sources import load_sources
 from .state import Record, inner_optimizer, load_variables, save_state
+from .torch_seed import TorchSeed
 
 
 def fit(
@@ -221,6 +222,8 @@ class _Run:
         watch = StopOnNaN(record, self.pictures_of_step)
         unreadable = (self.training.unreadable, self.validation.unreadable)
         callbacks = [watch, self.validate or Average()]
+        if keras.backend.backend() == "torch":
+            callbacks.append(TorchSeed(record, settings.seed))
         if freeze:
             callbacks.append(freeze)
         callbacks.append(Progress(record, settings.batch_size, settings.verbose))

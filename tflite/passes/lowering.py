@@ -29,8 +29,9 @@ class Lowering:
             convolution) for NPUs that leave MEAN over channels to the CPU.
         window_pool: average pools over windows: "keep" (AVERAGE_POOL_2D); "conv": a constant
             depthwise convolution; "auto": that in int8, of which XNNPACK takes no average pool.
+            "keep" is for NPUs, as an Ethos-U pools faster.
         hard_swish: "keep" (HARD_SWISH); "product": x relu6(x + 3) / 6; "auto": that in int8, of
-            which XNNPACK takes no HARD_SWISH.
+            which XNNPACK takes no HARD_SWISH. Likewise.
 
     Raises:
         ValueError: for a value that is not listed above.
