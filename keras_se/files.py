@@ -37,7 +37,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     except OSError as error:
         if temporary.name in str(error):  # a name that the caller never gave
             said = str(error).replace(temporary.name, path.name)
-            raise type(error)(said) from error
+            system = error.errno, error.strerror, str(path)
+            raise type(error)(*(system if error.errno else (said,))) from error
         raise
     finally:
         with contextlib.suppress(OSError):  # a folder that takes no files has none of it

@@ -1,9 +1,18 @@
-"""What a message says of a name that is not known."""
+"""Names and numbers in messages."""
 
 import difflib
 from collections.abc import Iterable
 
 MOST = 20  # names that a message lists
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, in the plural but for one.
+
+    >>> counted(1, "picture"), counted(1797, "picture")
+    ('1 picture', '1797 pictures')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def expected(name, valid: Iterable, where: str = "") -> str:

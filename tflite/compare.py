@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from ..names import counted
 from .images import Images, load_images
 from .labels import labels_of_model
 from .lower import lower
@@ -95,7 +96,7 @@ class Comparison:
         } | {"warnings": list(self.warnings)}
 
     def __str__(self) -> str:
-        lines = [f"{self.images} images, {self.measured_on} compared"]
+        lines = [f"{counted(self.images, 'image')}, {self.measured_on} compared"]
         if self.agreement is not None:
             lines.append(f"top-1 agreement  {self.agreement:.2%}")
         if self.file_accuracy is not None:
@@ -107,8 +108,8 @@ class Comparison:
         lines += [
             f"SNR              {self.snr_db:.1f} dB",
             f"absolute error   {self.max_abs_error:.3g} max, {self.mean_abs_error:.3g} mean",
-            f"latency          {self.latency_ms:.3f} ms (median of {self.runs} runs, "
-            f"{self.num_threads} thread{'s' * (self.num_threads != 1)}; "
+            f"latency          {self.latency_ms:.3f} ms (median of {counted(self.runs, 'run')}, "
+            f"{counted(self.num_threads, 'thread')}; "
             f"Keras {self.keras_latency_ms:.3f} ms)",
             f"size             {self.size_bytes} bytes",
             *(f"warning: {warning}" for warning in self.warnings),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from ..names import counted
 from .source import class_names_of, classes_of
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def checked_labels(
     elif names is None or len(names) == classes:
         labels = images.labels
     elif classes is not None:
-        reason = f"{len(names)} folder{'s' * (len(names) != 1)} for {classes} classes"
+        reason = f"{counted(len(names), 'folder')} for {classes} classes"
         images = replace(images, no_labels=reason)
     if labels is not None:
         labels = as_labels(labels, len(images))

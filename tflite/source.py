@@ -55,7 +55,7 @@ def image_shape(model: keras.Model, input_size=None) -> tuple[int, int, int]:
 
 def check_same_input(model: keras.Model, shape: tuple[int, int, int]) -> None:
     """Raise unless a model takes the images that a file takes, (h, w, c)."""
-    inputs = getattr(model, "inputs", None) or ()
+    inputs = list(getattr(model, "inputs", None) or [])
     own = tuple(inputs[0].shape[1:]) if len(inputs) == 1 else None
     if own is None or len(own) != 3:
         return  # `lower` says what is needed

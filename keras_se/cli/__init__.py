@@ -1,6 +1,8 @@
 """The command line: `keras-se COMMAND ...`."""
 
+import atexit
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -58,6 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # The interpreter's last collection walks all of Keras and TensorFlow: 1.3 s of CPU time after
+    # the files are written, 46 s on a busy machine; 0.15 s without.
+    atexit.register(gc.freeze)
     words = sys.argv[1:] if argv is None else argv
     try:
         arguments = make_parser(COMMANDS, __version__).parse_args(words)

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..names import counted
 from ._arguments import add_preprocess_argument, load_model, preprocess_of
 from ._command import Command
 from ._console import print_json
@@ -79,7 +80,7 @@ def _run(arguments):
         print_json(evaluation.as_dict() | {"warnings": [warning] if warning else []})
         return
     published = evaluation.published_top1
-    print(f"{evaluation.network}, {evaluation.images} pictures")
+    print(f"{evaluation.network}, {counted(evaluation.images, 'picture')}")
     print(f"top-1  {evaluation.top1:.3f} %" + (f" (published {published} %)" if published else ""))
     print(f"top-5  {evaluation.top5:.3f} %")
     if evaluation.raw_pixels:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..names import counted
 from ._command import Command
 from ._console import working
 from ._signals import sigterm_raises
@@ -179,7 +180,7 @@ def _saved(output: Path) -> str:
 
 def _print(results: dict, output: Path) -> None:
     if results["unreadable"]:
-        print(f"{len(results['unreadable'])} pictures could not be read and were skipped:")
+        print(f"could not be read and skipped: {counted(len(results['unreadable']), 'picture')}")
         for name, reason in results["unreadable"].items():
             print(f"  {name}: {reason}")
     classes = results["class_accuracy"]
@@ -187,8 +188,9 @@ def _print(results: dict, output: Path) -> None:
         for name, accuracy in classes.items():
             print(f"  {name:20s} {accuracy:.1%}")
     print(
-        f"{results['model']}: {results['accuracy']:.2%} of {results['pictures']} validation "
-        f"pictures after {results['epochs']} epochs (best epoch {results['best_accuracy']:.2%}), "
+        f"{results['model']}: {results['accuracy']:.2%} of "
+        f"{counted(results['pictures'], 'validation picture')} after "
+        f"{counted(results['epochs'], 'epoch')} (best epoch {results['best_accuracy']:.2%}), "
         f"{results['seconds']:.0f} s; the files are in {output}"
     )
 

@@ -68,6 +68,9 @@ def explain_folder(
 ) -> Explanation:
     """Draw what the attention of a model does on pictures.
 
+    Folders are classes of the model by their names where it knows the names of its classes
+    (`class_names`), else when there is a folder for every class.
+
     Args:
         model: classifier with one image input of a fixed size.
         directory: PNG and JPEG pictures, directly in it or in one folder per class.
@@ -76,9 +79,6 @@ def explain_folder(
             takes raw pixels; None: nothing is known, and nothing done.
         shown: pictures under maps.
         overwrite: whether to replace figures that exist.
-
-    Folders are classes of the model by their names where it knows the names of its classes
-    (`class_names`), else when there is a folder for every class.
 
     Returns:
         An `Explanation` with the paths of the figures.

@@ -133,8 +133,13 @@ def _copy_input(tensor):
 
 def _of_same_kind(model, inputs, outputs):
     if isinstance(model, ImageModel):
-        own = {"preprocess": model.preprocess, "class_names": model.class_names}
-        return ImageModel(inputs, outputs, model.name, **own)
+        return ImageModel(
+            inputs,
+            outputs,
+            model.name,
+            preprocess=model.preprocess,
+            class_names=model.class_names,
+        )
     return keras.Model(inputs, outputs, name=model.name)
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from ...names import counted
 from ..layerwise import worst_layers
 from .facts import FileReport
 from .names import decibels
@@ -67,7 +68,8 @@ def _accuracy(facts):
         differ = len(facts.disagreements)
         yield Finding(
             ATTENTION,
-            f"The file gives another class than Keras to {differ} of {comparison.images} pictures.",
+            f"The file gives another class than Keras to {differ} of "
+            f"{counted(comparison.images, 'picture')}.",
             "see the layers that lose most; more typical calibration pictures; mixed_int8",
         )
 
@@ -148,7 +150,8 @@ def _evidence(facts):
         step = 100 / comparison.images
         yield Finding(
             NOTE,
-            f"Measured on {comparison.images} pictures: one more or less is {step:.1f} points.",
+            f"Measured on {counted(comparison.images, 'picture')}: one more or less is {step:.1f} "
+            "points.",
             "some hundred held-out pictures",
         )
     if comparison.agreement is not None and comparison.file_accuracy is None:
