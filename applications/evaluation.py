@@ -130,7 +130,7 @@ def evaluate(
     names = class_names or getattr(network, "class_names", None)
     files, labels = find_pictures(Path(data), network.output_shape[-1], names)
     own = preprocess is None
-    normalise = getattr(network, "preprocess", RAW) if own else preprocess
+    normalise = preprocess or getattr(network, "preprocess", None) or RAW
     facts: dict[str, Any] = {"size": size, "crop": crop, "interpolation": interpolation}
     key = facts | {"network": _digest(network), "pictures": _names(files)}
     tally = _Tally(state, key if own else key | {"preprocess": repr(preprocess)})

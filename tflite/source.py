@@ -34,7 +34,7 @@ def image_shape(model: keras.Model, input_size=None) -> tuple[int, int, int]:
     _, *size, channels = model.inputs[0].shape
     if input_size is not None:
         asked = tuple(input_size) if np.ndim(input_size) else (input_size, input_size)
-        if len(asked) != 2 or not all(isinstance(a, Integral) and a > 0 for a in asked):
+        if len(asked) != 2 or not all(isinstance(a, Integral) and int(a) > 0 for a in asked):
             raise ValueError(
                 "input_size is a number of pixels, or height and width. "
                 f"Received: input_size={input_size!r}"

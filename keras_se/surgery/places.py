@@ -86,7 +86,8 @@ def _are_names(where) -> bool:
 
 
 def _check_names(names, places, argument) -> None:
-    known, inputs = set(), set()
+    known: set[str] = set()
+    inputs: set[str] = set()
     for place in places:
         (inputs if place.node.is_input else known).update((place.path, place.operation.name))
     for name in names:

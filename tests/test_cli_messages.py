@@ -34,7 +34,7 @@ def save(path, *first, shape=(8, 8, 3), classes=3, constant=False):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Three classes with two pictures each, a foreign model, and one of ours."""
-    root = tmp_path_factory.mktemp("newcomer")
+    root = tmp_path_factory.mktemp("messages")
     for place, name in enumerate("abc"):
         (root / "pictures" / name).mkdir(parents=True)
         for index in range(2):
