@@ -16,6 +16,7 @@ from PIL import Image
 
 from keras_se import training
 from keras_se.applications import ResNetCIFAR
+from keras_se.applications.preprocessing import IMAGENET
 from keras_se.training import FitSettings, NotFiniteError, fit, sources
 from keras_se.training.fit_callbacks import StopOnNaN
 from keras_se.training.fit_order import numbers_of_step
@@ -96,8 +97,7 @@ def test_the_files_of_a_run(data, tmp_path):
     equal_weights(saved, history.model)
     _, validation = sources.load_sources(given)
     images = np.stack([validation.read(n) for n in range(len(validation))]).astype("float32")
-    preprocess = training.run.IMAGENET
-    predicted = saved.predict(preprocess(images), verbose=0).argmax(axis=1)
+    predicted = saved.predict(IMAGENET(images), verbose=0).argmax(axis=1)
     accuracy = (predicted == validation.labels).mean()
     assert results["accuracy"] == pytest.approx(accuracy)
     assert history.history["val_accuracy"][-1] == pytest.approx(accuracy)
