@@ -4,10 +4,11 @@ from . import distributed
 from .augmentation import light_augmentation
 from .callbacks import FreezeBatchNorm
 from .compile import compile_for_training
+from .digits import load_digits
 from .fit_callbacks import NotFiniteError
 from .loss import SmoothedBinaryCrossentropy, SmoothedCrossentropy
 from .optimizer import L2SGD, warmup_cosine
-from .pictures import Pictures, load_digits, pictures_from_directory, split
+from .pictures import Pictures, pictures_from_directory, split
 from .precision import set_precision
 from .presets import PRESETS
 from .run import fit

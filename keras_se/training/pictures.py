@@ -1,17 +1,13 @@
-"""Labelled pictures in memory: a user's own folders, and digits that need no download."""
+"""Labelled pictures in memory, and the part of them that is set aside."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from ..picture_folders import SUFFIXES, class_folders, picture_files
 from ._arguments import check_positive_int
-
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # channels -> Pillow's name
+from .picture_files import MODES, check_size, find_pictures, read_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +79,7 @@ def pictures_from_directory(
             `max_size_bytes`; if a picture cannot be read (with its name) or has more than 8
             bits per channel.
     """
-    size = _check_size(image_size)
+    size = check_size(image_size)
     if channels not in MODES:
         raise ValueError(
             f"`channels` must be one of {list(MODES)}. Received: channels={channels!r}"
@@ -101,42 +97,8 @@ def pictures_from_directory(
         )
     images = np.empty(shape, np.uint8)
     for index, path in enumerate(path for paths in files.values() for path in paths):
-        images[index] = _read(path, size, channels)
+        images[index] = read_picture(path, size, channels)
     return Pictures(images, np.array(labels), tuple(files))
-
-
-def load_digits(image_size=32, channels: int = 1) -> Pictures:
-    """Load 1,797 real handwritten digits, which scikit-learn brings along (no download).
-
-    The 8x8 pictures with 17 grey levels (https://archive.ics.uci.edu/dataset/80) are enlarged
-    to `image_size`, bicubic; white ink on black.
-
-    Args:
-        image_size: int, or (height, width), in pixels.
-        channels: 1, or 3 equal ones.
-
-    Returns:
-        `Pictures` of shape (1797, height, width, channels) with the classes "0" to "9".
-
-    Raises:
-        ImportError: if scikit-learn is not installed.
-        ValueError: if an argument is out of its range.
-
-    >>> load_digits(image_size=32, channels=3).images.shape
-    (1797, 32, 32, 3)
-    """
-    size = _check_size(image_size)
-    if channels not in (1, 3):
-        raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels!r}")
-    try:
-        from sklearn import datasets
-    except ImportError as error:
-        raise ImportError('load_digits needs scikit-learn: pip install "keras-se[demo]"') from error
-    digits = datasets.load_digits()
-    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), from 0 to 16
-    enlarged = np.stack([_resize(Image.fromarray(digit), size) for digit in grey])
-    images = np.repeat(enlarged[..., None], channels, axis=-1)
-    return Pictures(images, digits.target, tuple(str(name) for name in digits.target_names))
 
 
 def split(pictures: Pictures, fraction: float = 0.2, seed: int = 0) -> tuple[Pictures, Pictures]:
@@ -156,6 +118,7 @@ def split(pictures: Pictures, fraction: float = 0.2, seed: int = 0) -> tuple[Pic
     Raises:
         ValueError: if `fraction` is out of its range, or a class has fewer than 2 pictures.
 
+    >>> from keras_se.training import load_digits
     >>> training, validation = split(load_digits(), fraction=0.2, seed=0)
     >>> len(training), len(validation)
     (1438, 359)
@@ -184,65 +147,3 @@ def set_aside(labels: np.ndarray, class_names, fraction: float, seed: int) -> np
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         aside[generator.permutation(members)[:count]] = True
     return aside
-
-
-def _check_size(image_size) -> tuple[int, int]:
-    """(height, width) from an int or a pair."""
-    size = tuple(image_size) if isinstance(image_size, tuple | list) else (image_size, image_size)
-    if len(size) != 2:
-        raise ValueError(f"`image_size` must be one or two integers. Received: {image_size!r}")
-    for pixels in size:
-        check_positive_int("image_size", pixels)
-    return size
-
-
-def find_pictures(directory: Path) -> dict[str, list[Path]]:
-    """The picture files of every class, both in sorted order."""
-    if not directory.is_dir():
-        raise ValueError(f"There is no such folder. Received: directory={str(directory)!r}")
-    folders = class_folders(directory)
-    if len(folders) < 2:
-        raise ValueError(
-            "A folder of pictures needs a folder for each of at least two classes. "
-            f"Received: directory={str(directory)!r} with {[folder.name for folder in folders]}"
-        )
-    files = {folder.name: picture_files(folder) for folder in folders}
-    empty = [name for name, paths in files.items() if not paths]
-    if empty:
-        raise ValueError(
-            f"Every class needs pictures ({', '.join(SUFFIXES)}). "
-            f"Received: none in {empty} of directory={str(directory)!r}"
-        )
-    return files
-
-
-def _read(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
-    """One picture file as uint8 of shape (height, width, channels)."""
-    return _resize(open_picture(path, MODES[channels]), size).reshape(*size, channels)
-
-
-def open_picture(file: Path | BinaryIO, mode: str, name: str = "") -> Image.Image:
-    """A picture file, upright, in a mode of Pillow; `name` is what messages call it.
-
-    Raises:
-        ValueError: if it cannot be read (with its name) or has more than 8 bits per channel.
-    """
-    name = name or str(file)
-    try:
-        with Image.open(file) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            picture.load()
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, ...
-        raise ValueError(f"Cannot read the picture {name!r}: {error}") from error
-    if picture.mode.startswith(("I", "F")):  # convert() would clip them at 255
-        raise ValueError(
-            "Pictures must have 8 bits per channel. "
-            f"Received: {name!r} of Pillow's mode {picture.mode!r}"
-        )
-    return picture.convert(mode)
-
-
-def _resize(picture, size: tuple[int, int]) -> np.ndarray:
-    """A Pillow picture as an array of (height, width, ...) pixels, antialiased."""
-    height, width = size
-    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .one_download import one_download
-from .pictures import open_picture
+from .picture_files import open_picture
 from .pipeline import load_tensorflow
 from .source import Source
 from .tfrecord import TFRecords, places_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..picture_folders import class_folders, picture_files
-from .pictures import find_pictures, open_picture
+from .picture_files import find_pictures, open_picture
 from .settings import FitSettings
 from .source import Source
 from .source_arrays import CLASS_NAMES, given_pictures, keras_dataset, npz_file
