@@ -306,7 +306,9 @@ def folder(tmp_path_factory):
     """A model file and pictures of two classes."""
     folder = tmp_path_factory.mktemp("explain")
     keras.utils.set_random_seed(0)
-    network().save(folder / "model.keras")
+    model = network()
+    model.class_names = ["dog", "cat", *map(str, range(8))]
+    model.save(folder / "model.keras")
     for name in ("cat", "dog"):
         (folder / "pictures" / name).mkdir(parents=True)
         for index in range(3):
