@@ -249,7 +249,7 @@ def test_the_last_words_of_the_coordination_service():
         (["--rank", "1"], "belong together"),
         (["--coordinator", "h:1", "--rank", "1", "--world", "2", "--processes", "2"], "not with"),
         (["--coordinator", "host", "--rank", "1", "--world", "2"], "HOST:PORT"),
-        (["--coordinator", "host:1", "--rank", "2", "--world", "2"], "rank=2, world=2"),
+        (["--coordinator", "host:1", "--rank", "2", "--world", "2"], "--rank 2, --world 2"),
         (["--devices", "3"], "devices: ["),
     ],
 )

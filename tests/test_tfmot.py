@@ -230,7 +230,7 @@ def test_a_model_that_normalises_pixels_itself_is_tuned_on_raw_ones(monkeypatch)
     def stop(folder):
         raise ChildStarts
 
-    monkeypatch.setattr(bridge, "_run_child", stop)
+    monkeypatch.setattr(bridge, "run_child", stop)
     images, labels = pictures(8)
     inputs = keras.Input((16, 16, 3))
     x = layers.GlobalAveragePooling2D()(add_preprocess(inputs, Pixels()))
