@@ -8,9 +8,9 @@ was interrupted; named rows are measured anew.
 
 import argparse
 import os
-import platform
 import time
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from keras_se import applications
 from keras_se.files import write_whole
 from keras_se.layers import ResidualTail
 from keras_se.tflite import RECIPES, Report, convert
+from keras_se.tflite.report.collect import machine
 
 PAGE = Path(__file__).with_name("matrix.md")
 IMAGES = 8
@@ -147,8 +148,7 @@ def page(rows: dict[str, list[str]]) -> str:
     table = [*head, *([name, *rows[name]] for name in NETWORKS if name in rows)]
     made = (
         f"\nTensorFlow {version('tensorflow')}, Keras {version('keras')}, "
-        f"ai-edge-litert {version('ai-edge-litert')}; 2 shared {platform.machine()} cores, AMD "
-        "EPYC; 2026-11-22.\n"
+        f"ai-edge-litert {version('ai-edge-litert')}; {machine()}; {date.today()}.\n"
     )
     missing = [name for name in NETWORKS if unmeasured(rows.get(name, []))]
     note = f"\nNot measured yet: {', '.join(missing)}.\n" if missing else ""

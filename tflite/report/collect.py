@@ -159,7 +159,7 @@ def report(
         origin=Origin(
             command=command,
             date=str(date),
-            machine=_machine(),
+            machine=machine(),
             versions={"keras_se": __version__} | {name: version(name) for name in _LIBRARIES},
             runs=runs,
             num_threads=num_threads,
@@ -180,7 +180,7 @@ def _class_names(given, images: Images, content: bytes, classes: int) -> tuple[s
     return tuple(map(str, range(classes)))
 
 
-def _machine() -> str:
+def machine() -> str:
     """Processor and number of cores: "AMD EPYC 9B14, 2 cores"."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
