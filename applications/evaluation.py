@@ -129,11 +129,12 @@ def evaluate(
         )
     names = class_names or getattr(network, "class_names", None)
     files, labels = find_pictures(Path(data), network.output_shape[-1], names)
-    own = preprocess is None
     normalise = preprocess or getattr(network, "preprocess", None) or RAW
     facts: dict[str, Any] = {"size": size, "crop": crop, "interpolation": interpolation}
     key = facts | {"network": _digest(network), "pictures": _names(files)}
-    tally = _Tally(state, key if own else key | {"preprocess": repr(preprocess)})
+    if preprocess is not None:
+        key["preprocess"] = repr(preprocess)
+    tally = _Tally(state, key)
     load = Loader(**facts)
     for start, pictures in batches(files, tally.images, batch_size, load):
         scores = network.predict_on_batch(normalise(pictures))
