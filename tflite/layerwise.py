@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 
@@ -139,10 +138,9 @@ def _run_both(
         Runner(flatfile.with_outputs(content, list(tensors)))
         for content, tensors in zip((calibrated, quantized), indices, strict=True)
     ]
-    own = [len(runner.outputs) - len(common) for runner in runners]  # outputs, which come first
     seen = {name: Seen() for name in common}
     for image in images.pixels[:_MOST_IMAGES]:
-        made = [islice(r.one_by_one(image), n, None) for r, n in zip(runners, own, strict=True)]
+        made = [runner.one_by_one(image, len(common)) for runner in runners]
         for tensor, reference, value in zip(seen.values(), *made, strict=True):
             tensor.add(reference, value)
     return seen

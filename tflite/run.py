@@ -93,11 +93,17 @@ class Runner:
         """Run one image, (h, w, c), given as real values; returns the outputs as real values."""
         return list(self.one_by_one(image))
 
-    def one_by_one(self, image: np.ndarray) -> Iterator[np.ndarray]:
-        """The same, of a file with many outputs: each is copied when it is asked for."""
+    def one_by_one(self, image: np.ndarray, last: int = 0) -> Iterator[np.ndarray]:
+        """The same, of a file with many outputs: each is copied when it is asked for.
+
+        Args:
+            image: (h, w, c).
+            last: how many outputs, those that `flatfile.with_outputs` has added; 0 means all.
+        """
         self.set_input(image)
         self.interpreter.invoke()
-        for index, info in zip(self._output_indices, self.outputs, strict=True):
+        outputs = list(zip(self._output_indices, self.outputs, strict=True))
+        for index, info in outputs[-last:]:
             yield info.dequantize(self.interpreter.get_tensor(index))
 
     def set_input(self, image: np.ndarray) -> None:

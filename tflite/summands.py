@@ -1,7 +1,5 @@
 """The ranges of what sums and products read, observed where TensorFlow's calibrator errs."""
 
-from itertools import islice
-
 import numpy as np
 
 from . import flatfile
@@ -38,10 +36,9 @@ def observe_summands(calibrated: bytes, images: Images) -> bytes:
     if not tensors:
         return calibrated
     runner = Runner(flatfile.with_outputs(calibrated, tensors))
-    own = len(runner.outputs) - len(tensors)  # outputs, which come first
     ends = np.array([[np.inf, -np.inf]] * len(tensors))
     for image in images.pixels:
-        for row, value in zip(ends, islice(runner.one_by_one(image), own, None), strict=True):
+        for row, value in zip(ends, runner.one_by_one(image, len(tensors)), strict=True):
             row[:] = min(row[0], value.min()), max(row[1], value.max())
     for index, (low, high) in zip(tensors, ends.tolist(), strict=True):
         quantization = graph.tensors[index].quantization
