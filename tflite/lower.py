@@ -1,11 +1,11 @@
 """Rebuild a Keras model as the float32 inference graph that is converted."""
 
-from collections import Counter
 from functools import partial
 
 import keras
 import numpy as np
 
+from ..graph import unique_names
 from ..lowering import Lowerable, add_layer
 from .equality import TOLERANCE, check_equal
 from .logits import drop_final_activation
@@ -95,8 +95,7 @@ class _Rebuild:
 
     def __init__(self):
         self.copies = {}  # of layers, so that a shared layer stays shared
-        self.calls: Counter[str] = Counter()
-        self.names: set[str] = set()
+        self.unique_name = unique_names(set())
         self.half = False
 
     def model(self, model, x, prefix: str):
@@ -131,14 +130,6 @@ class _Rebuild:
         if isinstance(operation, keras.Layer):
             copy.set_weights(operation.get_weights())
         return outputs
-
-    def unique_name(self, name: str) -> str:
-        unique = name
-        while unique in self.names:
-            self.calls[name] += 1
-            unique = f"{name}_{self.calls[name]}"
-        self.names.add(unique)
-        return unique
 
 
 def float32_copy(operation, name: str):
