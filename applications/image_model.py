@@ -1,14 +1,13 @@
 """The model class that every constructor returns."""
 
-from collections.abc import Sequence
-
 import keras
 
+from ..class_names import ClassNames
 from .preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable("keras_se")
-class ImageModel(keras.Model):
+class ImageModel(ClassNames):
     """A functional model that knows how raw pixels become its input.
 
     `model.preprocess(pixels)` takes pixels in [0, 255]; `model.architecture` is the
@@ -26,13 +25,11 @@ class ImageModel(keras.Model):
         *,
         preprocess: Preprocessing | None = None,
         architecture: str | None = None,
-        class_names: Sequence[str] | None = None,
         **kwargs,
     ):
-        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+        super().__init__(inputs, outputs, name, **kwargs)
         self._preprocess = preprocess
         self.architecture = architecture
-        self.class_names = class_names
 
     @property
     def preprocess(self) -> Preprocessing:
@@ -47,24 +44,10 @@ class ImageModel(keras.Model):
     def preprocess(self, preprocess: Preprocessing):
         self._preprocess = preprocess
 
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        return self._class_names
-
-    @class_names.setter
-    def class_names(self, names: Sequence[str] | None):
-        if names is not None and (len(names),) != tuple(self.output_shape[1:]):
-            raise ValueError(
-                f"`class_names` names each output of {self.name!r}. "
-                f"Received: {len(names)} names for outputs of shape {self.output_shape}"
-            )
-        self._class_names = None if names is None else tuple(map(str, names))
-
     def get_config(self):
         own = {
             "preprocess": self._preprocess and self._preprocess.get_config(),
             "architecture": self.architecture,
-            "class_names": self.class_names and list(self.class_names),
         }
         return super().get_config() | own
 

@@ -60,23 +60,6 @@ def gate_operators(content: bytes) -> tuple[list[str], list[str]]:
     return sigmoids, all_of_them
 
 
-def with_signature(content: bytes) -> bytes:
-    """The file with names for its input and output, which the tool asks for."""
-    model = flatfile.unpack(content)
-    graph, signature = model.subgraphs[0], flatfile.schema.SignatureDefT()
-    signature.signatureKey = "serving_default"
-    signature.inputs = [_named("image", graph.inputs[0])]
-    signature.outputs = [_named("output", graph.outputs[0])]
-    model.signatureDefs = [signature]
-    return flatfile.pack(model)
-
-
-def _named(name: str, index: int):
-    entry = flatfile.schema.TensorMapT()
-    entry.name, entry.tensorIndex = name, int(index)
-    return entry
-
-
 def widen_dead(ranges: dict) -> int:
     """Give tensors that were always zero a range, in place, as `convert` does; returns how many."""
     count = 0
@@ -117,7 +100,7 @@ def files_of(model: keras.Model, preprocess, pictures: np.ndarray) -> dict[str, 
         name: convert_file(primitive, RECIPES[name], "int8", Images(pictures), True)[0]
         for name in ("static_int8", "mixed_int8")
     }
-    plain = with_signature(convert_file(primitive, RECIPES["float32"], "float32", None, True)[0])
+    plain = convert_file(primitive, RECIPES["float32"], "float32", None, True)[0]
     sigmoids, whole = gate_operators(plain)
     kept = {"static": [], "LOGISTIC in float": sigmoids, "gates in float": whole}
     return made | {

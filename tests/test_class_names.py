@@ -67,6 +67,34 @@ def test_names_survive_saving_and_surgery(named):
         model.class_names = NAMES[:2]
 
 
+def test_a_file_that_an_app_can_feed_has_the_names(named):
+    model = keras.saving.load_model(named)
+
+    def labels(model, **options):
+        result = tflite.convert(model, "float32", preprocess=IMAGENET, **options)
+        return tflite.read_labels(result.model)
+
+    assert labels(model) == NAMES
+    assert labels(model, labels=["a", "b", "c"]) == ("a", "b", "c")
+    assert tflite.read_labels(tflite.convert(model, "float32").model) is None  # raw pixels
+    pictures = COLOURS[:, None, None, :] * np.ones((1, 8, 8, 1), "uint8")
+    options = {"preprocess": IMAGENET, "io": "int8"}  # which no app feeds
+    assert (
+        tflite.read_labels(tflite.convert(model, "static_int8", pictures, **options).model) is None
+    )
+    model.class_names = ("ant", "bee", "two\nlines")
+    assert labels(model) is None
+
+
+def test_names_survive_quantization_aware_training(named, tmp_path):
+    pictures = COLOURS[:, None, None, :] * np.ones((1, 8, 8, 1), "uint8")
+    aware = tflite.quantize_aware(keras.saving.load_model(named), IMAGENET, pictures)
+    aware.save(tmp_path / "aware.keras")
+    aware = keras.saving.load_model(tmp_path / "aware.keras")
+    assert aware.class_names == tflite.strip(aware).class_names == NAMES
+    assert tflite.read_labels(tflite.convert(aware).model) == NAMES
+
+
 def test_fit_leaves_the_names(colours, tmp_path):
     settings = FitSettings(
         data=str(colours.root / "all"),
@@ -89,6 +117,7 @@ def test_a_part_of_the_folders_is_right_by_name(colours, named, call):
     options = ("--calibration", two, "--recipe", "float32", "-o", file, "--overwrite")
     status, printed, _ = call("convert", named, *options)
     assert status == 0 and "top-1 accuracy   100.00% (Keras 100.00%)" in printed
+    assert tflite.read_labels(file) == NAMES and "3 labels: ant, bee, cat" in printed
     status, printed, _ = call("compare", named, file, "--data", two, "--json", "--runs", 1)
     assert json.loads(printed)["file_accuracy"] == 1
     status, printed, _ = call("evaluate", named, "--data", two, "--json")

@@ -71,7 +71,8 @@ def test_the_file_computes_what_it_did(results, name):
     assert read_labels(described.model) == LABELS
     old, new = plain.report.inspection, described.report.inspection
     size = len(described.model)
-    assert new == dataclasses.replace(old, size_bytes=size)
+    assert new == dataclasses.replace(old, size_bytes=size, labels=LABELS)
+    assert "3 labels: red, green, blue é" in str(new) and "labels" not in str(old)
     assert described.report.comparison.size_bytes == size
     signatures = [
         Runner(f).interpreter.get_signature_list() for f in (plain.model, described.model)

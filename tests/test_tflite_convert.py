@@ -94,6 +94,17 @@ def test_every_recipe_gives_a_file_that_agrees(model, recipe):
     assert inspection.is_strict_int8 == recipe.startswith("static")
     json.dumps(result.to_dict(), allow_nan=False)
     assert str(result.report)
+    assert Runner(result.model).interpreter.get_signature_list() == {
+        "serving_default": {"inputs": ["image"], "outputs": ["output"]}
+    }
+
+
+def test_the_signature_takes_a_picture_by_name(static_result):
+    runner, other = (Runner(static_result.model) for _ in range(2))
+    classify = runner.interpreter.get_signature_runner()
+    for picture in raw_pictures(3):
+        stored = classify(image=picture[None])["output"]
+        assert np.array_equal(runner.outputs[0].dequantize(stored), other(picture)[0])
 
 
 def test_squeeze_excite_is_five_operators_and_batch_normalization_is_folded(static_result):

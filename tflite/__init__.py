@@ -13,9 +13,10 @@ from .convert import convert
 from .gates import Gate
 from .images import Images, load_images
 from .inspect import Inspection, Operator, inspect
+from .label_file import read_labels
 from .layerwise import LayerError
 from .lower import lower
-from .metadata import add_metadata, read_labels
+from .metadata import add_metadata
 from .onnx_export import OnnxResult, to_onnx
 from .passes import Lowering
 from .preprocess import Preprocess

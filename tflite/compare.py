@@ -32,7 +32,7 @@ class Comparison:
     Attributes:
         images: number of images.
         agreement: share of images with the same top-1 class; None unless the output is one
-            row of at least two classes.
+            row of at least two classes, or one sigmoid, of which there are two.
         float_accuracy, file_accuracy: top-1 accuracy of the Keras model and of the file;
             None without labels.
         snr_db: 10 log10(sum ref^2 / sum (ref - file)^2) over the dequantized outputs of all
@@ -178,7 +178,8 @@ def compare_outputs(
 
     The labels of the images are classes of the model (`labels_of_model`).
     """
-    keras_top1, file_top1 = top1(outputs.keras), top1(outputs.file)
+    keras_scores = outputs.keras_scores
+    keras_top1, file_top1 = top1(keras_scores), top1(outputs.file_scores)
     reference, values = outputs.keras_values, outputs.file_values
     error = np.abs(reference - values)
     return Comparison(
@@ -195,14 +196,15 @@ def compare_outputs(
         runs=runs,
         num_threads=num_threads,
         size_bytes=len(content),
-        only_class=_only_class(keras_top1, images.class_names, outputs.keras.shape[-1]),
+        only_class=_only_class(keras_scores, images.class_names),
         no_accuracy=images.no_labels,
         unnormalised=images.unnormalised,
     )
 
 
-def _only_class(answers, names, classes: int) -> str | None:
+def _only_class(scores: np.ndarray | None, names) -> str | None:
     """The name, or number, of the class that is the answer to all of several images."""
-    if answers is None or len(answers) < 2 or (answers != answers[0]).any():
+    answers = top1(scores)
+    if scores is None or answers is None or len(set(answers)) != 1 or len(answers) == 1:
         return None
-    return names[answers[0]] if names and len(names) == classes else str(answers[0])
+    return names[answers[0]] if names and len(names) == scores.shape[1] else str(answers[0])

@@ -25,9 +25,9 @@ from .qat.quantize import is_quantized
 from .recipe import Recipe, get_recipe
 from .requests import (
     check_classes,
-    check_labels,
     check_lowering,
     check_quantized_options,
+    labels_for,
     noise,
     that_take,
 )
@@ -88,6 +88,8 @@ def convert(
             Keras model's, both in [0, 1]; needs images with labels.
         labels: name of each class, for a file that an app's image classifier loads as it is
             (`keras_se.tflite.add_metadata`); needs `preprocess`, since apps feed raw pixels.
+            None takes the names that the model knows (`class_names`), where such a file can be
+            made.
 
     Returns:
         A `Result`: bytes, recipe, and the report of the comparison. However poor, it is
@@ -122,7 +124,7 @@ def convert(
     if quantized:
         check_quantized_options(recipe, lowering)
     added, raw_pixels = normalisation(model, preprocess)
-    check_labels(labels, model, shape, raw_pixels, io)
+    labels = labels_for(labels, model, shape, raw_pixels, io)
     if calibration is not None:
         needed = bounds.max_accuracy_drop is not None  # to calibrate, the pictures are enough
         loaded = load_images(calibration, shape, raw_pixels, strict_labels=needed)

@@ -6,14 +6,13 @@ import warnings
 
 import keras
 
-from . import flatfile
 from .calibrate import calibration_set, mend_ranges
+from .finish import finish
 from .images import Images
 from .inspect import Inspection
 from .int8 import quantize_int8
 from .int16 import quantize_int16
 from .recipe import Recipe
-from .shared_bias import split_shared_biases
 from .summands import observe_summands
 
 
@@ -70,10 +69,7 @@ def convert_file(
                 if recipe.activations == "int8":
                     return quantize_int8(calibrated, recipe, io, images)
                 content = quantize_int16(calibrated, io)
-            # Packed anew, because the converter's Python part leaves the weights unaligned.
-            model = flatfile.unpack(content)
-            split_shared_biases(model)
-            return flatfile.pack(model), calibrated
+            return finish(content), calibrated
         except Exception as error:  # the converter's own classes differ between versions
             raise RuntimeError(
                 f"TensorFlow's converter refuses {lowered.name!r} with recipe {recipe.name!r}, "

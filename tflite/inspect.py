@@ -5,11 +5,15 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from ..names import counted
 from . import flatfile
+from .label_file import read_labels
 from .run import Runner, TensorInfo, read_model
 
 if TYPE_CHECKING:
     from .result import Result
+
+_MOST = 5  # labels that are shown
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Inspection:
         partitions: number of subgraphs that XNNPACK runs.
         not_delegated: names of the operators that it leaves to the built-in kernels.
         float_tensors: names of the float tensors that are neither input nor output.
+        labels: names of the classes that the file carries; None without.
     """
 
     size_bytes: int
@@ -51,6 +56,7 @@ class Inspection:
     partitions: int
     not_delegated: tuple[str, ...]
     float_tensors: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
 
     @property
     def is_strict_int8(self) -> bool:
@@ -67,6 +73,9 @@ class Inspection:
             for t in tensors:
                 quantized = "" if t.scale is None else f", scale {t.scale:g}, zero {t.zero_point}"
                 lines.append(f"{kind} {t.name}: {t.dtype} {list(t.shape)}{quantized}")
+        if self.labels is not None:
+            first = ", ".join(self.labels[:_MOST]) + ", ..." * (len(self.labels) > _MOST)
+            lines.append(f"{counted(len(self.labels), 'label')}: {first}")
         lines += [
             f"{op.count:5d} x {op.name} (version {op.version}; {', '.join(op.dtypes)})"
             for op in self.operators
@@ -113,6 +122,7 @@ def inspect(model: "Result | bytes | str | os.PathLike") -> Inspection:
         partitions=partitions,
         not_delegated=not_delegated,
         float_tensors=_float_tensors(tree),
+        labels=read_labels(content),
     )
 
 

@@ -1,13 +1,12 @@
 """Quantization to int8, from a float file with the ranges of its tensors."""
 
-from . import flatfile
+from .finish import finish
 from .gates import fit_gate_scales, gate_names
 from .images import Images
 from .outputs import run_file
 from .recipe import Recipe
 from .saturation import clip_logits
 from .scores import snr_db
-from .shared_bias import split_shared_biases
 
 _MOST_IMAGES = 32
 
@@ -50,7 +49,4 @@ def _quantize(calibrated: bytes, recipe: Recipe, io: str) -> bytes:
     )
     if gates:
         content = fit_gate_scales(content, calibrated)
-    # Packed anew, because the converter's Python part leaves the weights unaligned.
-    model = flatfile.unpack(content)
-    split_shared_biases(model)
-    return flatfile.pack(model)
+    return finish(content)

@@ -1,14 +1,11 @@
 """TFLite metadata: what an app must know to feed a file and to name its answer.
 
-The tables of the metadata schema, written with the flatbuffers builder; labels are a file in a
-zip archive at the end of the model, where MediaPipe and the TFLite metadata library look.
+The tables of the metadata schema, written with the flatbuffers builder.
 Schema: https://github.com/google-ai-edge/mediapipe/blob/master/mediapipe/tasks/metadata/metadata_schema.fbs
 """
 
 import dataclasses
-import io
 import os
-import zipfile
 from collections.abc import Sequence
 from typing import TypedDict, Unpack, overload
 
@@ -16,10 +13,10 @@ from . import flatfile
 from .flat_table import Table
 from .flatfile import schema
 from .inspect import inspect
+from .label_file import LABEL_FILE, append_labels
 from .result import Result
 from .run import Runner, read_model
 
-LABEL_FILE = "labels.txt"
 _NAME = "TFLITE_METADATA"  # of the entry in the model's list of metadata
 _IDENTIFIER = b"M001"
 _PARSER_VERSION = "1.0.0"  # of the first parser that knows all the fields below
@@ -115,7 +112,7 @@ def add_metadata(
         licence=(5, licence),
         parser=(7, _PARSER_VERSION),
     )
-    described = _append_labels(_embed(content, tables.to_bytes(_IDENTIFIER)), labels)
+    described = append_labels(_embed(content, tables.to_bytes(_IDENTIFIER)), labels)
     if not isinstance(model, Result):
         return described
     report = dataclasses.replace(
@@ -124,20 +121,6 @@ def add_metadata(
         comparison=dataclasses.replace(model.report.comparison, size_bytes=len(described)),
     )
     return dataclasses.replace(model, model=described, report=report)
-
-
-def read_labels(model: bytes | str | os.PathLike) -> tuple[str, ...] | None:
-    """The class names that a file carries; None without.
-
-    Raises:
-        ValueError: for a file that is no TFLite model.
-        FileNotFoundError: when there is no file at the path.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(read_model(model))) as archive:
-            return tuple(archive.read(LABEL_FILE).decode().splitlines())
-    except (zipfile.BadZipFile, KeyError):
-        return None
 
 
 def check_classifier(
@@ -211,12 +194,3 @@ def _embed(content: bytes, metadata: bytes) -> bytes:
         model.buffers.append(schema.BufferT())
     model.buffers[entry.buffer].data = flatfile.as_array(metadata)
     return flatfile.pack(model)
-
-
-def _append_labels(content: bytes, labels: Sequence[str]) -> bytes:
-    """The file with a zip archive behind it, uncompressed, since MediaPipe reads no other."""
-    file = io.BytesIO(content)
-    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
-        # A fixed date, so that the same model gives the same bytes.
-        archive.writestr(zipfile.ZipInfo(LABEL_FILE), "\n".join(labels).encode())
-    return file.getvalue()

@@ -13,6 +13,7 @@ from .logits import drop_final_activation, final_activation
 from .qat.model import QuantizedModel
 from .qat.quantize import is_quantized
 from .run import Runner
+from .scores import class_rows
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Outputs:
             or sigmoid: what errors are measured on.
         measured_on: "logits" or "outputs", accordingly.
         keras_latency_ms: median time of one call of the Keras model.
-        left_out: the model's final softmax or sigmoid where the file leaves it out.
+        activation: the softmax or sigmoid that the model ends in; None without.
+        left_out: whether the file leaves it out.
     """
 
     keras: np.ndarray
@@ -34,14 +36,25 @@ class Outputs:
     file_values: np.ndarray
     measured_on: str
     keras_latency_ms: float
-    left_out: Callable | None = None
+    activation: Callable | None = None
+    left_out: bool = False
 
     @property
-    def file_scores(self) -> np.ndarray:
-        """What the file gives, as the Keras model would: through the activation it leaves out."""
-        if self.left_out is None:
-            return self.file
-        return keras.ops.convert_to_numpy(self.left_out(keras.ops.convert_to_tensor(self.file)))
+    def keras_scores(self) -> np.ndarray | None:
+        """`class_rows` of the Keras model."""
+        return class_rows(self.keras, self.activation is keras.activations.sigmoid)
+
+    @property
+    def file_scores(self) -> np.ndarray | None:
+        """`class_rows` of the file."""
+        return self.scores(self.file)
+
+    def scores(self, outputs: np.ndarray) -> np.ndarray | None:
+        """`class_rows` of a file like this one, through the activation that it leaves out."""
+        if self.activation is not None and self.left_out:
+            tensor = keras.ops.convert_to_tensor(outputs)
+            outputs = keras.ops.convert_to_numpy(self.activation(tensor))
+        return class_rows(outputs, self.activation is keras.activations.sigmoid)
 
 
 def run_both(lowered: keras.Model, content: bytes, images: Images, num_threads: int = 1) -> Outputs:
@@ -69,7 +82,8 @@ def run_both(lowered: keras.Model, content: bytes, images: Images, num_threads: 
         file_values=file_values,
         measured_on="outputs" if logits_model is None else "logits",
         keras_latency_ms=keras_latency_ms,
-        left_out=None if with_logits(content) else final_activation(lowered),
+        activation=final_activation(lowered),
+        left_out=with_logits(content) is None,
     )
 
 

@@ -10,6 +10,7 @@ from .images import Images
 from .metadata import check_classifier
 from .passes import Lowering
 from .recipe import Recipe
+from .source import class_names_of
 
 _NOISE_IMAGES = 8
 
@@ -57,16 +58,25 @@ def check_quantized_options(recipe: str | Recipe, lowering: Lowering | None) -> 
         )
 
 
-def check_labels(
+def labels_for(
     labels: Sequence[str] | None,
     model: keras.Model,
     shape: tuple[int, int, int],
     raw_pixels: bool,
     io: str | None,
-) -> None:
-    """Raise unless an app's image classifier could use a file with these labels."""
+) -> Sequence[str] | None:
+    """The labels of a file: those that were given, or what the model calls its classes.
+
+    Raises:
+        TypeError, ValueError: where an app's image classifier could not use a file with those
+            that were given. What the model brings is then left out.
+    """
     if labels is None:
-        return
+        names = class_names_of(model)
+        try:
+            return names and labels_for(names, model, shape, raw_pixels, io)
+        except ValueError:
+            return None
     if not raw_pixels:
         raise ValueError(
             "labels make a file that apps feed raw pixels: pass preprocess=. For a model that "
@@ -76,6 +86,7 @@ def check_labels(
     outputs = model.outputs[0].shape[1:]
     dtype = io or "uint8"  # the default of a recipe is this or float32, which apps feed too
     check_classifier((1, *shape), dtype, (1, *outputs), dtype, labels)
+    return labels
 
 
 def noise(shape: tuple[int, int, int], raw_pixels: bool) -> Images:

@@ -28,9 +28,24 @@ def ratio_db(signal: float, noise: float) -> float:
     return 10 * math.log10(signal / noise) if signal > 0 and noise < math.inf else -math.inf
 
 
-def top1(outputs: np.ndarray) -> np.ndarray | None:
-    """Class of each row, (n,); None unless the outputs are one row of at least two classes."""
-    return outputs.argmax(axis=1) if outputs.ndim == 2 and outputs.shape[1] > 1 else None
+def class_rows(outputs: np.ndarray, sigmoid: bool = False) -> np.ndarray | None:
+    """A row of scores of at least two classes for each image; None where there are no classes.
+
+    Args:
+        outputs: (n, ...).
+        sigmoid: whether they end in a sigmoid: one output is then the score of the second class.
+
+    >>> class_rows(np.array([[0.25]]), sigmoid=True)
+    array([[0.75, 0.25]])
+    """
+    if sigmoid and outputs.ndim == 2 and outputs.shape[1] == 1:
+        return np.hstack([1 - outputs, outputs])
+    return outputs if outputs.ndim == 2 and outputs.shape[1] > 1 else None
+
+
+def top1(rows: np.ndarray | None) -> np.ndarray | None:
+    """Class of each of `class_rows`, (n,); None without."""
+    return None if rows is None else rows.argmax(axis=1)
 
 
 def share_equal(classes, others) -> float | None:

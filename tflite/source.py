@@ -5,6 +5,8 @@ from numbers import Integral
 import keras
 import numpy as np
 
+from .logits import final_activation
+
 
 def image_shape(model: keras.Model, input_size=None) -> tuple[int, int, int]:
     """Height, width and channels of a model's one image input.
@@ -67,13 +69,20 @@ def check_same_input(model: keras.Model, shape: tuple[int, int, int]) -> None:
 
 
 def classes_of(model: keras.Model) -> int | None:
-    """Number of classes; None where the output is not one row of at least two."""
+    """Number of classes; None where the output is neither one row of at least two nor a sigmoid."""
     output = model.outputs[0].shape
-    return output[1] if len(output) == 2 and output[1] != 1 else None
+    if len(output) != 2:
+        return None
+    if output[1] != 1:
+        return output[1]
+    last = model.outputs[0]._keras_history.operation
+    if isinstance(last, (keras.Function, keras.Sequential)):  # of a model inside the model
+        return classes_of(last)
+    return 2 if final_activation(model) is keras.activations.sigmoid else None
 
 
 def class_names_of(model: keras.Model) -> tuple[str, ...] | None:
-    """What a model calls its classes, as those that `keras_se.training.fit` trained do."""
+    """What a model calls its classes, as one that `keras_se.training.fit` trained does."""
     names = getattr(model, "class_names", None)
     return tuple(names) if names and len(names) == classes_of(model) else None
 

@@ -80,7 +80,8 @@ def _add_arguments(parser):
         type=Path,
         metavar="FILE",
         help="names of the classes, one a line in the order of the outputs, to put into the file, "
-        "so that an app's image classifier (MediaPipe Tasks) loads it as it is",
+        "so that an app's image classifier (MediaPipe Tasks) loads it as it is (default: those "
+        "that the model knows, as one of `keras-se train` does)",
     )
     parser.add_argument(
         "--c-array",

@@ -2,18 +2,19 @@
 
 import keras
 
+from ...class_names import ClassNames
 from . import integers
 from .fake_quant import FakeQuant
 
 
 @keras.saving.register_keras_serializable("keras_se")
-class QuantizedModel(keras.Model):
+class QuantizedModel(ClassNames):
     """A functional model from `quantize_aware`; built as `keras.Model(inputs, outputs)`.
 
     In training its layers round floats. At inference on TensorFlow (`predict`, `evaluate`,
     validation) they compute the int8 file's own sums of integers, rounded where XNNPACK rounds
     them, so that what is evaluated is what a phone computes. Other backends round floats there
-    too.
+    too. `class_names` are those of the model that was quantized, or None.
     """
 
     @property

@@ -8,7 +8,7 @@ from ...graph import unique_names
 from ..images import load_images
 from ..lower import lower
 from ..normalisation import Normalisation, normalisation
-from ..source import image_shape
+from ..source import class_names_of, image_shape
 from .canonical import canonical
 from .fake_quant import FakeQuant
 from .graph import Node, copy_of, rebuild, trace
@@ -41,6 +41,7 @@ def quantize_native(
         images = load_images(calibration, shape, raw_pixels, strict_labels=False)
     plain = canonical(lower(model, added, batch_size=None, input_size=shape[:2]))
     quantized = _with_fake_quant(plain, raw_pixels)
+    quantized.class_names = class_names_of(model)
     if images is not None:
         calibrate_ranges(quantized, images)
     return quantized
@@ -103,7 +104,9 @@ def strip(model: keras.Model) -> keras.Model:
             return keras.layers.ReLU(clips[id(operation)], name=operation.name, dtype="float32")
         return copy_of(operation, _PLAIN.get(type(operation)))
 
-    return rebuild(model, plain)
+    stripped = rebuild(model, plain)
+    stripped.class_names = class_names_of(model)
+    return stripped
 
 
 def is_quantized(model: keras.Model) -> bool:
@@ -130,7 +133,7 @@ def _fake_quants(model):
     return (layer for layer in model.layers if isinstance(layer, FakeQuant))
 
 
-def _with_fake_quant(plain: keras.Model, raw_pixels: bool) -> keras.Model:
+def _with_fake_quant(plain: keras.Model, raw_pixels: bool) -> QuantizedModel:
     """Quantized kernels, and a `FakeQuant` after every node that `place_ranges` names."""
     nodes = trace(plain)
     check_supported(nodes)

@@ -17,10 +17,10 @@ from ..compare import compare_outputs
 from ..gates import measure_gates
 from ..images import Images, load_images
 from ..inspect import inspect
+from ..label_file import read_labels
 from ..labels import labels_of_model
 from ..layerwise import layer_errors
 from ..lower import lower
-from ..metadata import read_labels
 from ..normalisation import INCLUDED, Normalisation, check_same, normalisation, with_origin
 from ..outputs import run_both
 from ..passes import Lowering
@@ -30,7 +30,7 @@ from ..recipe import RECIPES
 from ..result import Result
 from ..run import Runner, read_model
 from ..scores import top1
-from ..source import check_same_input
+from ..source import check_same_input, classes_of
 from .facts import FileReport, Origin
 from .nodes import read_nodes
 from .predictions import confusion, disagreements
@@ -110,7 +110,7 @@ def report(
     images = with_origin(load_images(images, shape, raw_pixels), images, model, raw_pixels)
     images = labels_of_model(images, model, labels)
     lowered = deployed(model) if quantized else lower(model, added, input_size=shape[:2])
-    classes = lowered.outputs[0].shape[-1]
+    classes = classes_of(model) or lowered.outputs[0].shape[-1]
     names = _class_names(class_names, images, content, classes)
 
     outputs = run_both(lowered, content, images, num_threads)
@@ -132,7 +132,7 @@ def report(
     own_file = {own: content} if own in recipes else {}
     with_, without, latencies = time_all(content, files, images.pixels[0], runs, num_threads)
     files, latencies = files | own_file, latencies | dict.fromkeys(own_file, with_)
-    keras_classes, date = top1(outputs.keras), datetime.datetime.now(datetime.UTC).date()
+    keras_classes, date = top1(outputs.keras_scores), datetime.datetime.now(datetime.UTC).date()
     delegated = len(inspection.sequence) - len(inspection.not_delegated)
     return FileReport(
         model_name=model.name,
@@ -144,7 +144,7 @@ def report(
         comparison=replace(comparison, latency_ms=with_, runs=runs),
         confusion=None
         if images.labels is None
-        else confusion(images.labels, keras_classes, top1(outputs.file), classes),
+        else confusion(images.labels, keras_classes, top1(outputs.file_scores), classes),
         disagreements=disagreements(outputs, images, images.labels, shown),
         layers=() if own == "float32" else layer_errors(files["float32"], content, images),
         gates=measure_gates(files["float32"], images),

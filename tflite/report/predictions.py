@@ -7,7 +7,6 @@ import numpy as np
 
 from ..images import Images
 from ..outputs import Outputs
-from ..scores import top1
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 LOST, WON, BOTH_WRONG = "lost", "won", "both wrong"
@@ -107,12 +106,12 @@ def disagreements(
         labels: (n,), or None.
         shown: how many carry their picture.
     """
-    keras_classes, file_classes = top1(outputs.keras), top1(outputs.file)
-    if keras_classes is None or file_classes is None:
+    keras_scores, file_scores = outputs.keras_scores, outputs.file_scores
+    if keras_scores is None or file_scores is None:
         return ()
+    keras_classes, file_classes = keras_scores.argmax(axis=1), file_scores.argmax(axis=1)
     indices = np.flatnonzero(keras_classes != file_classes)
-    scores = outputs.keras[indices, keras_classes[indices]]
-    file_scores = outputs.file_scores
+    scores = keras_scores[indices, keras_classes[indices]]
     encode = _encoder(images.pixels)
     rows = []
     for rank, index in enumerate(indices[np.argsort(-scores, kind="stable")].tolist()):
@@ -123,7 +122,7 @@ def disagreements(
                 label=None if labels is None else int(labels[index]),
                 keras_class=keras_class,
                 file_class=file_class,
-                keras_score=float(outputs.keras[index, keras_class]),
+                keras_score=float(keras_scores[index, keras_class]),
                 file_score=float(file_scores[index, file_class]),
                 picture=encode(images.pixels[index]) if rank < shown else None,
             )

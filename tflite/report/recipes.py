@@ -12,7 +12,7 @@ from ..outputs import Outputs, run_file
 from ..recipe import get_recipe
 from ..result import Result
 from ..run import Runner, latencies_ms
-from ..scores import snr_db, top1
+from ..scores import share_equal, snr_db, top1
 from .nodes import Node
 
 SAMPLE_IMAGES = 64  # of the pictures, for calibration and for the SNR of the recipes
@@ -95,15 +95,14 @@ def rows(
 ) -> tuple[RecipeRow, ...]:
     """One row for each recipe, compared with Keras on a sample of the pictures."""
     places = sample_places(len(images))
-    some = sample(images)
+    some, answers = sample(images), top1(outputs.keras_scores)
+    answers = None if answers is None else answers[places]
     table = []
     for recipe in order:
         if recipe in problems:
             table.append(RecipeRow(recipe, problem=problems[recipe]))
             continue
         got, values = run_file(files[recipe], some, outputs.measured_on == "logits")
-        classes = top1(got)
-        same = None if classes is None else classes == top1(outputs.keras[places])
         table.append(
             RecipeRow(
                 recipe=recipe,
@@ -112,7 +111,7 @@ def rows(
                 over_float=latencies[recipe] / latencies["float32"],
                 size_bytes=len(files[recipe]),
                 snr_db=snr_db(outputs.keras_values[places], values),
-                agreement=None if same is None else float(same.mean()),
+                agreement=share_equal(top1(outputs.scores(got)), answers),
             )
         )
     return tuple(table)

@@ -19,7 +19,7 @@ from ..qat.canonical import canonical
 from ..qat.graph import Node, trace
 from ..qat.placement import activation_name, check_supported
 from ..qat.quantize import is_quantized
-from ..source import classes_of, image_shape
+from ..source import class_names_of, classes_of, image_shape
 from .exchange import read_result, run_child, write_task
 from .tuning import Tuned, Tuning
 
@@ -62,6 +62,7 @@ def tune(
     images = load_images(tuning.images, shape, raw_pixels)
     labels = _labels(tuning, images, model)
     plain = canonical(lower(model, added, batch_size=None, input_size=shape[:2]))
+    plain.class_names = class_names_of(model)
     nodes = trace(plain)
     check_supported(nodes)
     fit = {
