@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import keras
 
 from .constructor import constructor_by_width
-from .imagenet_trunk import TrunkSource
 from .preprocessing import INCEPTION, decode_predictions
-from .spec import NetworkSpec, Variant
+from .spec import NetworkSpec, TrunkSource, Variant
 
 STEM_FILTERS = 32
 BLOCKS = (  # filters of the pointwise convolution, strides of the depthwise one

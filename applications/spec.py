@@ -11,7 +11,6 @@ import keras
 from ..layers import CONVS, GATES
 from ..layers.gate_functions import GATE_FUNCTIONS
 from ..names import expected
-from .imagenet_trunk import TrunkSource
 from .preprocessing import IMAGENET, Preprocessing
 
 Facts = dict[str, Any]  # fields of a specification that several rows share
@@ -24,6 +23,23 @@ class Variant:
     parameters: int  # trainable, with the usual number of classes
     gmacs: float  # 1e9 multiply-accumulates of one picture of the usual size
     changes: Mapping = field(default_factory=dict)  # fields of the specification
+
+
+@dataclass(frozen=True)
+class TrunkSource:
+    """Where a trunk's weights come from.
+
+    Args:
+        application: name of the constructor in keras.applications.
+        rules: regular expressions and replacements that turn the path of one of our
+            weights into the path there. Without any, both networks list their weights
+            in the same order.
+        options: further arguments of that constructor.
+    """
+
+    application: str
+    rules: tuple[tuple[str, str], ...] = ()
+    options: Mapping = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
