@@ -8,26 +8,10 @@ import numpy as np
 from ..graph import unique_names
 from ..lowering import Lowerable, add_layer
 from .equality import TOLERANCE, check_equal
+from .identities import IDENTITIES
 from .logits import drop_final_activation
 from .preprocess import Preprocess, add_preprocess, check_preprocess
 from .source import image_shape, subclassed_message
-
-# Identities at inference.
-_VANISHING = (
-    keras.layers.ActivityRegularization,
-    keras.layers.AlphaDropout,
-    keras.layers.Dropout,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-    keras.layers.Identity,
-    keras.layers.RandomBrightness,
-    keras.layers.RandomContrast,
-    keras.layers.RandomFlip,
-    keras.layers.RandomRotation,
-    keras.layers.RandomTranslation,
-    keras.layers.RandomZoom,
-    keras.layers.SpatialDropout2D,
-)
 
 # The original computes in 11 (float16) or 8 (bfloat16) bits; the lowered model does not.
 _HALF_TOLERANCE = 5e-2
@@ -113,7 +97,11 @@ class _Rebuild:
         name = self.unique_name(f"{prefix}{operation.name}")
         if isinstance(operation, keras.Layer):
             self.half |= operation.compute_dtype in ("float16", "bfloat16")
-        if isinstance(operation, _VANISHING):
+        if isinstance(operation, IDENTITIES):
+            return inputs
+        if isinstance(operation, keras.layers.Pipeline):
+            for layer in operation.layers:
+                inputs = self.call(f"{name}_", layer, inputs)
             return inputs
         if isinstance(operation, Lowerable):
             return operation.lower(inputs, name)

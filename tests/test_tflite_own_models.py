@@ -1,0 +1,71 @@
+"""Models as Keras' guides write them: augmentation, normalisation and operators inside."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se.tflite import Runner, convert, lower
+from keras_se.tflite.identities import IDENTITIES
+from keras_se.tflite.scores import snr_db
+
+layers = keras.layers
+PIXELS = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype("uint8")
+ARGUMENTS = {  # where `kind(0.1)` is no call
+    layers.ActivityRegularization: {},
+    layers.CutMix: {},
+    layers.Equalization: {},
+    layers.Identity: {},
+    layers.MixUp: {},
+    layers.RandAugment: {},
+    layers.AugMix: {},
+    layers.RandomColorJitter: {"brightness_factor": 0.1, "hue_factor": 0.1},
+    layers.RandomErasing: {"factor": 1.0},
+    layers.RandomFlip: {},
+    layers.RandomPosterization: {"factor": 4},
+    layers.RandomShear: {"x_factor": 0.1, "y_factor": 0.1},
+    layers.RandomTranslation: {"height_factor": 0.1, "width_factor": 0.1},
+    layers.Solarization: {},
+}
+
+
+def small_model(*first, head=3, size=(16, 16, 3)):
+    """A classifier of raw pixels that begins with the given layers."""
+    return keras.Sequential(
+        [
+            keras.Input(size),
+            *first,
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(head),
+        ]
+    )
+
+
+def file_snr_db(model, content, pixels=PIXELS) -> float:
+    """Of a file's outputs, over those of the model that it was made from."""
+    run = Runner(content)
+    outputs = np.concatenate([run(image)[0] for image in pixels])
+    return snr_db(keras.ops.convert_to_numpy(model(pixels, training=False)), outputs)
+
+
+@pytest.mark.parametrize("kind", IDENTITIES)
+def test_what_is_an_identity_at_inference_vanishes(kind):
+    arguments = ARGUMENTS.get(kind)
+    layer = kind(0.1) if arguments is None else kind(**arguments)
+    model = small_model(layer)
+    outputs = keras.ops.convert_to_numpy(layer(PIXELS.astype("float32"), training=False))
+    np.testing.assert_array_equal(outputs, PIXELS)
+    assert not any(isinstance(each, kind) for each in lower(model).layers)
+
+
+def test_every_random_layer_of_keras_is_known():
+    random = {getattr(layers, name) for name in dir(layers) if name.startswith("Random")}
+    assert random - set(IDENTITIES) == {layers.RandomCrop}  # which resizes at inference
+
+
+def test_a_pipeline_of_layers_is_lowered_one_by_one():
+    model = small_model(layers.Pipeline([layers.RandomHue(0.1), layers.Rescaling(2.0)]))
+    lowered = lower(model)
+    assert [type(layer).__name__ for layer in lowered.layers][1:3] == ["Rescaling"] * 2
+    assert file_snr_db(model, convert(model, "float32").model) > 100
