@@ -69,3 +69,19 @@ def test_a_pipeline_of_layers_is_lowered_one_by_one():
     lowered = lower(model)
     assert [type(layer).__name__ for layer in lowered.layers][1:3] == ["Rescaling"] * 2
     assert file_snr_db(model, convert(model, "float32").model) > 100
+
+
+@pytest.mark.parametrize("recipe", ["static_int8", "static_int16x8"])
+def test_values_that_overflow_are_an_error_and_do_not_end_the_process(recipe):
+    model = keras.Sequential([keras.Input((16, 16, 3)), layers.Activation("exponential")])
+    assert file_snr_db(model, convert(model, "float32").model, PIXELS // 4) > 100
+    with pytest.raises(RuntimeError, match=r"needs finite ranges, and 1 tensor .*overflowed"):
+        convert(model, recipe, PIXELS)
+
+
+def test_an_operator_that_tensorflow_lite_lacks_is_named():
+    model = small_model(layers.Resizing(8, 8, interpolation="bicubic"))
+    with pytest.raises(RuntimeError) as error:
+        convert(model, "float32")
+    assert "no operator for ['ResizeBicubic']" in str(error.value)
+    assert len(str(error.value)) < 300

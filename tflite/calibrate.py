@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..names import counted
 from . import flatfile
 from .images import Images
 from .multipliers import widen_too_fine
@@ -20,6 +21,34 @@ def calibration_set(images: Images) -> Iterator[list[np.ndarray]]:
     """Yield every image as the converter wants it: a list of one float32 batch of 1."""
     for image in images.pixels:
         yield [image[None].astype("float32")]
+
+
+def check_finite(calibrated: bytes, recipe: str) -> None:
+    """Raise where a tensor was infinite or NaN on a picture: integers have no step for it.
+
+    TensorFlow's quantizer (2.21) ends the process with such a range.
+
+    Args:
+        calibrated: float .tflite file with the observed ranges.
+        recipe: the name for the message.
+
+    Raises:
+        RuntimeError: with the tensors' names.
+    """
+    names = [
+        flatfile.tensor_name(tensor)
+        for graph in flatfile.unpack(calibrated).subgraphs
+        for tensor in graph.tensors
+        if _bound(tensor) is not None
+        and not np.isfinite([tensor.quantization.min[0], tensor.quantization.max[0]]).all()
+    ]
+    if names:
+        raise RuntimeError(
+            f"Recipe {recipe!r} needs finite ranges, and {counted(len(names), 'tensor')} of the "
+            "file overflowed on the pictures, as the exponential of a number above 88 does. Are "
+            "they normalised as in training? A recipe whose activations are floats works "
+            f"otherwise. Received: {names[:5]}"
+        )
 
 
 def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") -> bytes:
