@@ -85,3 +85,16 @@ def test_an_operator_that_tensorflow_lite_lacks_is_named():
         convert(model, "float32")
     assert "no operator for ['ResizeBicubic']" in str(error.value)
     assert len(str(error.value)) < 300
+
+
+class TwoHalves(layers.Layer):
+    """0.5 max(x, 0) + 2 min(x, 0), each of which has the scale of its terms."""
+
+    def call(self, x):
+        return 0.5 * keras.ops.maximum(x, 0.0) + 2.0 * keras.ops.minimum(x, 0.0)
+
+
+def test_a_maximum_does_not_clip_what_others_read():
+    first = [keras.Input((16, 16, 3)), layers.Rescaling(1 / 255), layers.Conv2D(4, 3)]
+    model = keras.Sequential([*first, TwoHalves(), layers.Flatten(), layers.Dense(3)])
+    convert(model, "static_int8", PIXELS, preprocess="included", min_snr_db=30)
