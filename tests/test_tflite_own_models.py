@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_se.tflite import Runner, convert, lower
+from keras_se.tflite import Runner, convert, lower, quantize_aware
 from keras_se.tflite.identities import IDENTITIES
 from keras_se.tflite.scores import snr_db
 
@@ -98,3 +98,41 @@ def test_a_maximum_does_not_clip_what_others_read():
     first = [keras.Input((16, 16, 3)), layers.Rescaling(1 / 255), layers.Conv2D(4, 3)]
     model = keras.Sequential([*first, TwoHalves(), layers.Flatten(), layers.Dense(3)])
     convert(model, "static_int8", PIXELS, preprocess="included", min_snr_db=30)
+
+
+NORMALISED = {  # as the guides of Keras and TensorFlow do
+    "operators": lambda x: x / 127.5 - 1,
+    "mobilenet_v2": keras.applications.mobilenet_v2.preprocess_input,
+    "resnet50": keras.applications.resnet50.preprocess_input,
+    "densenet": keras.applications.densenet.preprocess_input,
+    "reversed": lambda x: x[..., ::-1] - 100.0,
+    "average": lambda x: layers.Average()([x / 127.5, x / 255.0]),
+}
+
+
+@pytest.mark.parametrize("form", NORMALISED)
+def test_operators_that_normalise_are_quantized_too(form):
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, activation="relu")(NORMALISED[form](inputs))
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    aware = quantize_aware(model, "included", PIXELS)
+    content = convert(aware, calibration=PIXELS, min_snr_db=60).model
+    assert file_snr_db(model, content) > 30
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (layers.ELU(), r"'elu\w*' \(ELU\)"),
+        (layers.Lambda(lambda x: x), r"'lambda\w*' \(Lambda\)"),
+        (lambda x: 1.0 / (x + 2.0), "TrueDivide with a constant"),
+        (lambda x: x / (x + 2.0), "TrueDivide of two tensors"),
+        (layers.Normalization(1, np.zeros(16), np.ones(16)), "each of the 3 channels"),
+        (lambda x: x[:, 1:], "GetItem"),
+    ],
+)
+def test_what_cannot_be_quantized_is_named(layer, message):
+    inputs = keras.Input((16, 16, 3))
+    model = keras.Model(inputs, layers.Flatten()(layer(inputs)))
+    with pytest.raises(ValueError, match=message):
+        quantize_aware(model)

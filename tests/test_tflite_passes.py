@@ -460,5 +460,5 @@ def test_recurrent_layers_are_unrolled_for_integers(layer, recipe):
 def test_a_recurrent_layer_of_many_steps_is_refused_before_the_calibration():
     inputs = keras.Input((300, 2, 3))
     model = keras.Model(inputs, layers.GRU(2)(layers.Reshape((300, 6))(inputs)))
-    with pytest.raises(RuntimeError, match="at most 256 steps.*'gru.*of 300 steps"):
+    with pytest.raises(RuntimeError, match=r"at most 256 steps.*'gru.*of 300 steps"):
         convert(model, "static_int8", random(2, 300, 2, 3))
