@@ -1,6 +1,7 @@
 """The graph of a functional model: its calls in order, who reads what, and where it narrows."""
 
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -123,3 +124,13 @@ def unique_names(taken: set[str]) -> Callable[[str], str]:
         return free
 
     return unique
+
+
+def scope_name(name: str) -> str:
+    """A name as a TensorFlow graph takes it: other characters than its own are underscores.
+
+    >>> scope_name("Größe (px)"), scope_name("_hidden"), scope_name("conv2d_1")
+    ('Gr__e__px_', 'x_hidden', 'conv2d_1')
+    """
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    return name if name[:1].isalnum() else f"x{name}"

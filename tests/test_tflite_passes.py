@@ -14,7 +14,14 @@ from keras_se.tflite import Lowering, convert, get_recipe, lower
 from keras_se.tflite.passes import PASSES, apply_passes, rewrite
 from keras_se.tflite.passes.fold_squeeze import fold_squeeze
 from keras_se.tflite.passes.hard_swish import hard_swish
+from keras_se.tflite.passes.integer_activation import (
+    FORMS,
+    IntegerActivation,
+    integer_activation,
+)
+from keras_se.tflite.passes.integer_norm import Standardize, UnitVector, integer_norm
 from keras_se.tflite.passes.merge_groups import merge_groups, merged_groups, widen_groups
+from keras_se.tflite.passes.unroll import unroll
 from keras_se.tflite.passes.window_pool import window_pool
 
 layers = keras.layers
@@ -371,3 +378,87 @@ def test_a_pass_that_finds_nothing_returns_the_model_itself():
     model = lower(keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(2, 1)]))
     assert apply_passes(model, Lowering(), INT8) is model
     assert rewrite(model, merge_groups, ALL, INT8) is model
+
+
+def activated(function, size=(6, 6, 4)):
+    """A layer of an activation, and a convolution and a dense layer that carry it."""
+    inputs = keras.Input(size, batch_size=1)
+    x = layers.Activation(function)(layers.Conv2D(8, 3)(inputs))
+    x = layers.Conv2D(8, 3, activation=function)(x)
+    return randomized(keras.Model(inputs, layers.Dense(4, activation=function)(x)))
+
+
+@pytest.mark.parametrize("function", FORMS, ids=lambda each: each.__name__)
+def test_activations_that_integers_lack(function):
+    before = activated(function)
+    after = rewrite(before, integer_activation, Lowering(), INT8)
+    kinds = [type(layer) for layer in after.layers]
+    assert kinds.count(IntegerActivation) == 3
+    assert_equal(before, after)
+    assert rewrite(before, integer_activation, Lowering(), FLOAT32) is before
+    pictures = random(16, 6, 6, 4)
+    result = convert(before, "static_int8", pictures, min_snr_db=30)
+    assert result.report.inspection.is_strict_int8
+    loud = convert(before, "static_int8", 200 * pictures)  # exponentials of 88 overflow
+    assert loud.report.comparison.snr_db > 25
+
+
+def test_an_elu_keeps_its_alpha():
+    inputs = keras.Input((6, 6, 4), batch_size=1)
+    before = keras.Model(inputs, layers.ELU(0.3)(inputs))
+    after = rewrite(before, integer_activation, Lowering(), INT8)
+    assert isinstance(after.layers[-1], IntegerActivation)
+    assert_equal(before, after)
+
+
+NORMS = {
+    "layer": lambda: layers.LayerNormalization(epsilon=1e-6),
+    "layer, two axes": lambda: layers.LayerNormalization((-2, -1)),
+    "layer, plain": lambda: layers.LayerNormalization(center=False, scale=False),
+    "group": lambda: layers.GroupNormalization(2),
+    "instance": lambda: layers.GroupNormalization(-1, scale=False),
+    "rms": layers.RMSNormalization,
+    "unit": layers.UnitNormalization,
+    "unit, operation": lambda: lambda x: keras.ops.normalize(x, axis=-1),
+}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_norms_that_integers_lack(norm):
+    inputs = keras.Input((6, 5, 8), batch_size=1)
+    x = NORMS[norm]()(layers.Conv2D(8, 3, padding="same")(inputs))
+    before = randomized(keras.Model(inputs, layers.Conv2D(8, 3)(x)))
+    after = rewrite(before, integer_norm, Lowering(), INT8)
+    assert {Standardize, UnitVector} & {type(layer) for layer in after.layers}
+    assert_equal(before, after)
+    assert rewrite(before, integer_norm, Lowering(), FLOAT32) is before
+    result = convert(before, "static_int8", random(16, 6, 5, 8), min_snr_db=30)
+    assert result.report.inspection.is_strict_int8
+
+
+@pytest.mark.parametrize(
+    ("layer", "recipe"),
+    [
+        (layers.Bidirectional(layers.GRU(5)), "static_int8"),
+        (layers.Bidirectional(layers.GRU(5), backward_layer=layers.LSTM(5, go_backwards=True)), ""),
+        (layers.SimpleRNN(5, return_sequences=True), "static_int8"),
+        (layers.LSTM(5), "static_int16x8"),
+    ],
+)
+def test_recurrent_layers_are_unrolled_for_integers(layer, recipe):
+    """TensorFlow's calibrator ends the process in a loop."""
+    inputs = keras.Input((4, 6, 3))
+    before = lower(randomized(keras.Model(inputs, layer(layers.Reshape((4, 18))(inputs)))))
+    after = rewrite(before, unroll, Lowering(), INT8)
+    assert after is not before
+    assert rewrite(before, unroll, Lowering(), FLOAT32) is before
+    assert_equal(before, after)
+    if recipe:
+        convert(before, recipe, random(16, 4, 6, 3), min_snr_db=25)
+
+
+def test_a_recurrent_layer_of_many_steps_is_refused_before_the_calibration():
+    inputs = keras.Input((300, 2, 3))
+    model = keras.Model(inputs, layers.GRU(2)(layers.Reshape((300, 6))(inputs)))
+    with pytest.raises(RuntimeError, match=r"at most 256 steps.*'gru.*of 300 steps"):
+        convert(model, "static_int8", random(2, 300, 2, 3))

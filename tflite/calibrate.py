@@ -5,14 +5,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..names import counted
 from . import flatfile
 from .images import Images
-from .multipliers import widen_too_fine
+from .multipliers import observed_range, widen_too_fine
 
 _ZERO = 1e-6
 # XNNPACK adds two int8 tensors when their scales are at least 1/1024 of the sum's. The quantizer
 # for int16 coarsens a kernel until the bias fits into 2^30 steps of its products.
 _SMALLEST_SUMMAND = {"int8": 1 / 512, "int16": 1 / 8}
+_ONE_SCALE = ("MAXIMUM", "MINIMUM", "SELECT", "SELECT_V2")
 _OUTPUT_AXIS = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "DEPTHWISE_CONV_2D": 3}  # of the kernel
 
 
@@ -20,6 +22,34 @@ def calibration_set(images: Images) -> Iterator[list[np.ndarray]]:
     """Yield every image as the converter wants it: a list of one float32 batch of 1."""
     for image in images.pixels:
         yield [image[None].astype("float32")]
+
+
+def check_finite(calibrated: bytes, recipe: str) -> None:
+    """Raise where a tensor was infinite or NaN on a picture: integers have no step for it.
+
+    TensorFlow's quantizer (2.21) ends the process with such a range.
+
+    Args:
+        calibrated: float .tflite file with the observed ranges.
+        recipe: the name for the message.
+
+    Raises:
+        RuntimeError: with the tensors' names.
+    """
+    names = [
+        flatfile.tensor_name(tensor)
+        for graph in flatfile.unpack(calibrated).subgraphs
+        for tensor in graph.tensors
+        if _bound(tensor) is not None
+        and not np.isfinite([tensor.quantization.min[0], tensor.quantization.max[0]]).all()
+    ]
+    if names:
+        raise RuntimeError(
+            f"Recipe {recipe!r} needs finite ranges, and {counted(len(names), 'tensor')} of the "
+            "file overflowed on the pictures, as the exponential of a number above 88 does. Are "
+            "they normalised as in training? A recipe whose activations are floats works "
+            f"otherwise. Received: {names[:5]}"
+        )
 
 
 def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") -> bytes:
@@ -35,6 +65,7 @@ def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") 
     - What a convolution hands to the next, where it is far smaller than the next one's bias:
       the same. CBAM's kernels are shared, and would be coarsened for both of their inputs.
     - A result whose step would be finer than a kernel for int8 can compute (`widen_too_fine`).
+    - What has one scale with others by the format gets one range for all (`_share_ranges`).
 
     Args:
         calibrated: float .tflite file with the observed ranges, before its quantization.
@@ -46,6 +77,7 @@ def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") 
     """
     model, smallest = flatfile.unpack(calibrated), _SMALLEST_SUMMAND[activations]
     for graph in model.subgraphs:
+        _share_ranges(model, graph)
         if raw_pixels:
             _set_range(graph.tensors[graph.inputs[0]], 0, 255)
         for tensor in (graph.tensors[index] for index in graph.outputs):
@@ -70,6 +102,22 @@ def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") 
     if activations == "int8":
         widen_too_fine(model)
     return flatfile.pack(model)
+
+
+def _share_ranges(model, graph) -> None:
+    """Give the terms and the result of a maximum, minimum or selection the range of all of them.
+
+    Their kernels have one scale. The quantizer (TensorFlow 2.21) takes the result's for the terms,
+    and clips whoever else reads them: x in a sum of max(x, 0) and min(x, 0) lost one of its halves.
+    """
+    for operator in reversed(graph.operators):
+        if flatfile.operator_name(model, operator) not in _ONE_SCALE:
+            continue
+        tensors = [graph.tensors[index] for index in (*operator.inputs, operator.outputs[0])]
+        ranges = [r for r in map(observed_range, tensors) if r is not None]
+        for tensor in tensors:
+            if observed_range(tensor) is not None:
+                _set_range(tensor, min(r[0] for r in ranges), max(r[1] for r in ranges))
 
 
 def _hidden(model, graph) -> dict[int, float]:

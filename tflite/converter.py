@@ -2,11 +2,12 @@
 
 import contextlib
 import logging
+import re
 import warnings
 
 import keras
 
-from .calibrate import calibration_set, mend_ranges
+from .calibrate import calibration_set, check_finite, mend_ranges
 from .finish import finish
 from .images import Images
 from .inspect import Inspection
@@ -61,20 +62,46 @@ def convert_file(
             ]
             # Calibration and quantization apart, to mend the ranges in between.
             converter._experimental_calibrate_only = True
-        try:
-            content, calibrated = converter.convert(), None
-            if images is not None and recipe.needs_calibration:
-                calibrated = observe_summands(content, images)
-                calibrated = mend_ranges(calibrated, raw_pixels, recipe.activations)
-                if recipe.activations == "int8":
-                    return quantize_int8(calibrated, recipe, io, images)
-                content = quantize_int16(calibrated, io)
-            return finish(content), calibrated
-        except Exception as error:  # the converter's own classes differ between versions
-            raise RuntimeError(
-                f"TensorFlow's converter refuses {lowered.name!r} with recipe {recipe.name!r}, "
-                f"built-in operators only: {error}"
-            ) from error
+        with _explained(lowered, recipe):
+            content = converter.convert()
+        if images is None or not recipe.needs_calibration:
+            return finish(content), None
+        calibrated = observe_summands(content, images)
+        check_finite(calibrated, recipe.name)
+        calibrated = mend_ranges(calibrated, raw_pixels, recipe.activations)
+        with _explained(lowered, recipe):
+            if recipe.activations == "int8":
+                return quantize_int8(calibrated, recipe, io, images)
+            return finish(quantize_int16(calibrated, io)), calibrated
+
+
+@contextlib.contextmanager
+def _explained(lowered: keras.Model, recipe: Recipe):
+    """Turn the converter's errors, whose classes differ between versions, into one that says what.
+
+    Raises:
+        RuntimeError: for any of them.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = _missing_operators(str(error)) or str(error)
+        raise RuntimeError(
+            f"TensorFlow's converter refuses {lowered.name!r} with recipe {recipe.name!r}, "
+            f"built-in operators only: {reason}"
+        ) from error
+
+
+def _missing_operators(message: str) -> str | None:
+    """The operators that TensorFlow Lite does not have, out of pages of the compiler's messages.
+
+    >>> _missing_operators("error: 'tf.Erf' op is neither a custom op nor a flex op")
+    "TensorFlow Lite has no operator for ['Erf']: replace the layers that compute them"
+    """
+    names = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", message)))
+    if not names:
+        return None
+    return f"TensorFlow Lite has no operator for {names}: replace the layers that compute them"
 
 
 def check_file(inspection: Inspection, recipe: Recipe, io: str, raw_pixels: bool) -> None:

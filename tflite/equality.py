@@ -21,8 +21,9 @@ def check_equal(model, lowered, preprocess, tolerance: float) -> None:
     name, layers = model.name, model.layers
     model, lowered = _without_softmax(model, lowered)
     image = expected = _patches(lowered.inputs[0].shape[1:])
+    if preprocess is not None or "int" in model.inputs[0].dtype:
+        image = expected = np.clip(np.round(64 * image + 128), 0, 255)
     if preprocess is not None:
-        image = np.clip(np.round(64 * image + 128), 0, 255)
         expected = np.asarray(preprocess(image), "float32")
     reference = _run(model, expected)
     result = _run(lowered, image)

@@ -5,29 +5,13 @@ from functools import partial
 import keras
 import numpy as np
 
-from ..graph import unique_names
+from ..graph import scope_name, unique_names
 from ..lowering import Lowerable, add_layer
 from .equality import TOLERANCE, check_equal
+from .identities import IDENTITIES
 from .logits import drop_final_activation
 from .preprocess import Preprocess, add_preprocess, check_preprocess
 from .source import image_shape, subclassed_message
-
-# Identities at inference.
-_VANISHING = (
-    keras.layers.ActivityRegularization,
-    keras.layers.AlphaDropout,
-    keras.layers.Dropout,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-    keras.layers.Identity,
-    keras.layers.RandomBrightness,
-    keras.layers.RandomContrast,
-    keras.layers.RandomFlip,
-    keras.layers.RandomRotation,
-    keras.layers.RandomTranslation,
-    keras.layers.RandomZoom,
-    keras.layers.SpatialDropout2D,
-)
 
 # The original computes in 11 (float16) or 8 (bfloat16) bits; the lowered model does not.
 _HALF_TOLERANCE = 5e-2
@@ -65,7 +49,7 @@ def lower(
     Raises:
         TypeError: for a subclassed model, or one inside the model.
         ValueError: for several inputs or outputs, an input that is no image, a size that is
-            missing or contradicts the model's.
+            missing or contradicts the model's; for layers that `keras.Model.quantize` rounded.
         RuntimeError: when the lowered model does not reproduce the original.
 
     >>> import keras
@@ -85,7 +69,7 @@ def lower(
     rebuild = _Rebuild()
     outputs = keras.tree.flatten(rebuild.model(model, x, prefix=""))
     kind = QuantizedModel if isinstance(model, QuantizedModel) else keras.Model
-    lowered = kind(inputs, outputs[0], name=model.name)
+    lowered = kind(inputs, outputs[0], name=scope_name(model.name))
     check_equal(model, lowered, preprocess, _HALF_TOLERANCE if rebuild.half else TOLERANCE)
     return (drop_final_activation(lowered) or lowered) if logits else lowered
 
@@ -110,10 +94,15 @@ class _Rebuild:
     def call(self, prefix: str, operation, *args, **kwargs):
         arguments = {k: v for k, v in kwargs.items() if k not in ("training", "mask")}
         inputs = args[0] if args else arguments.get("inputs")
-        name = self.unique_name(f"{prefix}{operation.name}")
+        name = self.unique_name(scope_name(f"{prefix}{operation.name}"))
         if isinstance(operation, keras.Layer):
+            _check_float(operation)
             self.half |= operation.compute_dtype in ("float16", "bfloat16")
-        if isinstance(operation, _VANISHING):
+        if isinstance(operation, IDENTITIES):
+            return inputs
+        if isinstance(operation, keras.layers.Pipeline):
+            for layer in operation.layers:
+                inputs = self.call(f"{name}_", layer, inputs)
             return inputs
         if isinstance(operation, Lowerable):
             return operation.lower(inputs, name)
@@ -134,12 +123,26 @@ class _Rebuild:
 
 def float32_copy(operation, name: str):
     """A layer or operation of the same configuration under a new name, without weights."""
+    if isinstance(operation, keras.layers.Lambda):  # its function is here: no need to load it
+        return keras.layers.Lambda(
+            operation.function, arguments=operation.arguments, name=name, dtype="float32"
+        )
     config = operation.get_config()
     if isinstance(operation, keras.Layer):
         config |= {"name": name, "dtype": "float32"}
     elif "name" in config:
         config["name"] = name
     return type(operation).from_config(config)
+
+
+def _check_float(layer) -> None:
+    """Raise for a layer that Keras' own `quantize` has rounded."""
+    mode = layer.quantization_mode
+    if mode is not None and layer.weights:
+        raise ValueError(
+            "A float model is converted, and the recipe rounds it: convert before "
+            f"`model.quantize`. Received: layer {layer.name!r}, quantized to {mode!r}"
+        )
 
 
 def _lower_normalization(layer, inputs, name: str):

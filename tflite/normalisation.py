@@ -69,7 +69,12 @@ def with_origin(images: Images, source, model: keras.Model, raw_pixels: bool) ->
 
 
 def normalises(model: keras.Model) -> bool:
-    """Whether a layer of a model, or of one inside it, is known to normalise pixels."""
+    """Whether a layer of a model, or of one inside it, is known to normalise pixels.
+
+    A model of bytes has to.
+    """
+    if "int" in model.inputs[0].dtype:
+        return True
     kinds = keras.layers.Rescaling, keras.layers.Normalization
     return any(
         isinstance(layer, kinds) or layer.name == "preprocess"

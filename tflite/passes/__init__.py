@@ -14,8 +14,11 @@ from .channel_mean import channel_mean
 from .fold_squeeze import fold_squeeze
 from .graph import Graph, Rewrite, rewrite
 from .hard_swish import hard_swish
+from .integer_activation import integer_activation
+from .integer_norm import integer_norm
 from .lowering import Lowering
 from .merge_groups import merge_groups
+from .unroll import unroll
 from .window_pool import window_pool
 
 # In this order, because
@@ -23,7 +26,8 @@ from .window_pool import window_pool
 # - hard swishes write kernels, and the groups of these are wide by then;
 # - the channel mean is a pool until it is a convolution;
 # - windows are averaged by convolutions before a whole map is a window;
-# - pools take their last form when nobody looks for them any more.
+# - pools take their last form when nobody looks for them any more;
+# - so do layers that no other pass knows.
 PASSES: tuple[Rewrite, ...] = (
     fold_squeeze,
     merge_groups,
@@ -31,6 +35,9 @@ PASSES: tuple[Rewrite, ...] = (
     channel_mean,
     window_pool,
     average_pool,
+    integer_activation,
+    integer_norm,
+    unroll,
 )
 
 __all__ = ["PASSES", "Graph", "Lowering", "Rewrite", "apply_passes", "rewrite"]

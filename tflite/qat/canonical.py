@@ -5,7 +5,17 @@ import numpy as np
 
 from ...graph import unique_names
 from .graph import Node, copy_of, trace
-from .operators import OPERATORS, activation, affine, operator, pairwise, separable
+from .operators import (
+    DIVISIONS,
+    OPERATORS,
+    activation,
+    affine,
+    average,
+    operator,
+    pairwise,
+    permuted_channels,
+    separable,
+)
 
 layers = keras.layers
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
@@ -20,8 +30,10 @@ def canonical(lowered: keras.Model) -> keras.Model:
     - A separable convolution becomes its two convolutions.
     - BatchNorm stays where a convolution precedes it, and folds there at conversion. Elsewhere
       it becomes a depthwise 1x1 convolution, with frozen statistics. So do `Rescaling`,
-      `Normalization`, `x * 2.0` and `x + 3.0`, which stay constants.
-    - Sums and products have two terms.
+      `Normalization`, `x * 2.0`, `x / 127.5` and `x + 3.0`, which stay constants.
+    - `x[..., ::-1]`, or a stack of `x[..., 2]` and its like, is a constant convolution: BGR of RGB,
+      as `keras.applications` has it.
+    - Sums and products have two terms, and an average is a sum and a factor.
 
     Args:
         lowered: result of `lower`, with an open batch.
@@ -64,12 +76,16 @@ class _Rewrite:
         if isinstance(operation, layers.Rescaling):
             return affine(args[0], operation.scale, operation.offset, name)
         if isinstance(operation, layers.Normalization):
-            std = np.sqrt(np.maximum(operation.variance, keras.config.epsilon())).reshape(-1)
-            mean = np.reshape(operation.mean, -1)
+            std = np.sqrt(np.maximum(operation.variance, keras.config.epsilon()))
+            mean = np.asarray(operation.mean)
             return affine(args[0], 1 / std, -mean / std, name)
         if isinstance(operation, (layers.Add, layers.Multiply)) and len(args[0]) > 2:
             return pairwise(operation, args[0], name)
-        if not isinstance(operation, keras.Layer) and kind in OPERATORS:
+        if isinstance(operation, layers.Average):
+            return average(args[0], name)
+        if kind in ("GetItem", "Stack") and (permuted := _permuted(operation, *args)) is not None:
+            return permuted_channels(*permuted, name)
+        if not isinstance(operation, keras.Layer) and kind in (*OPERATORS, *DIVISIONS):
             return operator(operation, kind, *args, **kwargs)
         if isinstance(operation, (layers.Activation, layers.ReLU, layers.Softmax)):
             return activation(operation, args[0], name)
@@ -100,6 +116,29 @@ class _Rewrite:
         scale = gamma / np.sqrt(np.asarray(operation.moving_variance) + operation.epsilon)
         offset = beta - np.asarray(operation.moving_mean) * scale
         return affine(x, scale, offset, name, trainable=operation.trainable)
+
+
+def _permuted(operation, x, key=None):
+    """A feature map and the order in which its channels are taken; None for anything else."""
+    if key is not None:
+        listed = isinstance(key, (list, tuple)) and tuple(key) == (Ellipsis, slice(None, None, -1))
+        reverses = listed and len(x.shape) == 4
+        return (x, range(x.shape[-1])[::-1]) if reverses else None
+    made_by = [tensor._keras_history for tensor in x]
+    calls = [each.operation._inbound_nodes[each.node_index] for each in made_by]
+    if any(type(call.operation).__name__ != "GetItem" for call in calls):
+        return None
+    maps = [call.arguments.args[0] for call in calls]
+    keys = [call.arguments.args[1] for call in calls]
+    same = all(each is maps[0] for each in maps) and len(maps[0].shape) == 4
+    channels = all(isinstance(k, (list, tuple)) and _is_channel(*k) for k in keys)
+    if not same or not channels or operation.axis not in (-1, 3):
+        return None
+    return maps[0], [key[1] for key in keys]
+
+
+def _is_channel(*key) -> bool:
+    return len(key) == 2 and key[0] is Ellipsis and isinstance(key[1], int)
 
 
 def _activated(operation, x, name: str):

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from ...lowering import add_layer
+from ..lower import float32_copy
 
 
 @dataclass(eq=False)
@@ -86,6 +87,8 @@ def rebuild(
 
 def copy_of(operation, kind: type[keras.Operation] | None = None, **changes):
     """An operation of the same configuration, or of another class that takes it."""
+    if isinstance(operation, keras.layers.Lambda):
+        return float32_copy(operation, operation.name)
     return (kind or type(operation)).from_config(operation.get_config() | changes)
 
 

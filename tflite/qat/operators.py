@@ -20,6 +20,7 @@ OPERATORS = {
     "Maximum": layers.Maximum,
     "Minimum": layers.Minimum,
 }
+DIVISIONS = ("Divide", "TrueDivide")
 
 
 def affine(x, scale, offset, name: str, trainable: bool = False):
@@ -32,10 +33,27 @@ def affine(x, scale, offset, name: str, trainable: bool = False):
             f"{name!r} scales a tensor of shape {x.shape}; feature maps (b, h, w, c) and "
             "vectors (b, c) are quantized"
         )
-    scale = np.broadcast_to(np.asarray(scale, "float32"), channels)
-    offset = np.broadcast_to(np.asarray(offset, "float32"), channels)
+    scale, offset = (_per_channel(values, channels, name) for values in (scale, offset))
     layer = layers.DepthwiseConv2D(1, name=name, trainable=trainable, dtype=_DTYPE)
     return add_layer(layer, x, [scale.reshape(1, 1, channels, 1), offset])
+
+
+def _per_channel(values, channels: int, name: str) -> np.ndarray:
+    """A number for each channel, from one or from values (..., c) that differ along c alone."""
+    values = np.asarray(values, "float32")
+    if values.size != 1 and values.shape != (1,) * (values.ndim - 1) + (channels,):
+        raise ValueError(
+            f"{name!r} scales or shifts by values of shape {values.shape}; one number, or one for "
+            f"each of the {channels} channels, is quantized"
+        )
+    return np.broadcast_to(values.reshape(-1), channels)
+
+
+def permuted_channels(x, order, name: str):
+    """`x[..., order]` as a constant 1x1 convolution."""
+    kernel = np.eye(x.shape[-1], dtype="float32")[None, None, :, order]
+    layer = layers.Conv2D(len(order), 1, use_bias=False, trainable=False, name=name, dtype=_DTYPE)
+    return add_layer(layer, x, [kernel])
 
 
 def _as_pixel(x, name: str, function):
@@ -68,12 +86,20 @@ def pairwise(layer, terms, name: str):
     return total
 
 
+def average(terms, name: str):
+    """The mean of several terms: their sum, and a constant factor."""
+    total = pairwise(layers.Add(name=f"{name}_sum", dtype=_DTYPE), terms, f"{name}_sum")
+    return affine(total, 1 / len(terms), 0.0, name)
+
+
 def operator(operation, kind: str, x1, x2):
     """`x1 + x2` and its like: of two tensors, or of a tensor and a constant for each channel."""
     symbolic = [keras.backend.is_keras_tensor(x) for x in (x1, x2)]
-    if all(symbolic):
+    if all(symbolic) and kind not in DIVISIONS:
         return OPERATORS[kind](name=operation.name, dtype=_DTYPE)([x1, x2])
     x, constant = (x1, x2) if symbolic[0] else (x2, x1)
+    if all(symbolic):
+        raise ValueError(f"{operation.name!r} ({kind} of two tensors) has no quantized form")
     if kind == "Multiply":
         return affine(x, constant, 0.0, operation.name)
     if kind == "Add":
@@ -81,6 +107,8 @@ def operator(operation, kind: str, x1, x2):
     if kind == "Subtract":
         sign = 1.0 if symbolic[0] else -1.0
         return affine(x, sign, -sign * np.asarray(constant), operation.name)
+    if kind in DIVISIONS and symbolic[0]:
+        return affine(x, 1 / np.asarray(constant, "float32"), 0.0, operation.name)
     raise ValueError(f"{operation.name!r} ({kind} with a constant) has no quantized form")
 
 

@@ -33,7 +33,6 @@ OWN_RANGE = (
     layers.Add,
     layers.BatchNormalization,
     layers.Dense,
-    layers.ELU,
     layers.GlobalAveragePooling1D,
     layers.GlobalAveragePooling2D,
     layers.LeakyReLU,
@@ -42,7 +41,7 @@ OWN_RANGE = (
     layers.Softmax,
     layers.Subtract,
 )
-_ACTIVATIONS = ("elu", "gelu", "leaky_relu", "relu", "sigmoid", "softmax", "tanh")
+_ACTIVATIONS = ("gelu", "leaky_relu", "relu", "sigmoid", "softmax", "tanh")
 _BEFORE_RELU = (
     *_CONVOLUTIONS,
     layers.Add,

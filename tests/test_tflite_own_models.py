@@ -1,0 +1,138 @@
+"""Models as Keras' guides write them: augmentation, normalisation and operators inside."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_se.tflite import Runner, convert, lower, quantize_aware
+from keras_se.tflite.identities import IDENTITIES
+from keras_se.tflite.scores import snr_db
+
+layers = keras.layers
+PIXELS = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype("uint8")
+ARGUMENTS = {  # where `kind(0.1)` is no call
+    layers.ActivityRegularization: {},
+    layers.CutMix: {},
+    layers.Equalization: {},
+    layers.Identity: {},
+    layers.MixUp: {},
+    layers.RandAugment: {},
+    layers.AugMix: {},
+    layers.RandomColorJitter: {"brightness_factor": 0.1, "hue_factor": 0.1},
+    layers.RandomErasing: {"factor": 1.0},
+    layers.RandomFlip: {},
+    layers.RandomPosterization: {"factor": 4},
+    layers.RandomShear: {"x_factor": 0.1, "y_factor": 0.1},
+    layers.RandomTranslation: {"height_factor": 0.1, "width_factor": 0.1},
+    layers.Solarization: {},
+}
+
+
+def small_model(*first, head=3, size=(16, 16, 3)):
+    """A classifier of raw pixels that begins with the given layers."""
+    return keras.Sequential(
+        [
+            keras.Input(size),
+            *first,
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(head),
+        ]
+    )
+
+
+def file_snr_db(model, content, pixels=PIXELS) -> float:
+    """Of a file's outputs, over those of the model that it was made from."""
+    run = Runner(content)
+    outputs = np.concatenate([run(image)[0] for image in pixels])
+    return snr_db(keras.ops.convert_to_numpy(model(pixels, training=False)), outputs)
+
+
+@pytest.mark.parametrize("kind", IDENTITIES)
+def test_what_is_an_identity_at_inference_vanishes(kind):
+    arguments = ARGUMENTS.get(kind)
+    layer = kind(0.1) if arguments is None else kind(**arguments)
+    model = small_model(layer)
+    outputs = keras.ops.convert_to_numpy(layer(PIXELS.astype("float32"), training=False))
+    np.testing.assert_array_equal(outputs, PIXELS)
+    assert not any(isinstance(each, kind) for each in lower(model).layers)
+
+
+def test_every_random_layer_of_keras_is_known():
+    random = {getattr(layers, name) for name in dir(layers) if name.startswith("Random")}
+    assert random - set(IDENTITIES) == {layers.RandomCrop}  # which resizes at inference
+
+
+def test_a_pipeline_of_layers_is_lowered_one_by_one():
+    model = small_model(layers.Pipeline([layers.RandomHue(0.1), layers.Rescaling(2.0)]))
+    lowered = lower(model)
+    assert [type(layer).__name__ for layer in lowered.layers][1:3] == ["Rescaling"] * 2
+    assert file_snr_db(model, convert(model, "float32").model) > 100
+
+
+@pytest.mark.parametrize("recipe", ["static_int8", "static_int16x8"])
+def test_values_that_overflow_are_an_error_and_do_not_end_the_process(recipe):
+    model = keras.Sequential([keras.Input((16, 16, 3)), layers.Activation("exponential")])
+    assert file_snr_db(model, convert(model, "float32").model, PIXELS // 4) > 100
+    with pytest.raises(RuntimeError, match=r"needs finite ranges, and 1 tensor .*overflowed"):
+        convert(model, recipe, PIXELS)
+
+
+def test_an_operator_that_tensorflow_lite_lacks_is_named():
+    model = small_model(layers.Resizing(8, 8, interpolation="bicubic"))
+    with pytest.raises(RuntimeError) as error:
+        convert(model, "float32")
+    assert "no operator for ['ResizeBicubic']" in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+class TwoHalves(layers.Layer):
+    """0.5 max(x, 0) + 2 min(x, 0), each of which has the scale of its terms."""
+
+    def call(self, x):
+        return 0.5 * keras.ops.maximum(x, 0.0) + 2.0 * keras.ops.minimum(x, 0.0)
+
+
+def test_a_maximum_does_not_clip_what_others_read():
+    first = [keras.Input((16, 16, 3)), layers.Rescaling(1 / 255), layers.Conv2D(4, 3)]
+    model = keras.Sequential([*first, TwoHalves(), layers.Flatten(), layers.Dense(3)])
+    convert(model, "static_int8", PIXELS, preprocess="included", min_snr_db=30)
+
+
+NORMALISED = {  # as the guides of Keras and TensorFlow do
+    "operators": lambda x: x / 127.5 - 1,
+    "mobilenet_v2": keras.applications.mobilenet_v2.preprocess_input,
+    "resnet50": keras.applications.resnet50.preprocess_input,
+    "densenet": keras.applications.densenet.preprocess_input,
+    "reversed": lambda x: x[..., ::-1] - 100.0,
+    "average": lambda x: layers.Average()([x / 127.5, x / 255.0]),
+}
+
+
+@pytest.mark.parametrize("form", NORMALISED)
+def test_operators_that_normalise_are_quantized_too(form):
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, activation="relu")(NORMALISED[form](inputs))
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    aware = quantize_aware(model, "included", PIXELS)
+    content = convert(aware, calibration=PIXELS, min_snr_db=60).model
+    assert file_snr_db(model, content) > 30
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (layers.ELU(), r"'elu\w*' \(ELU\)"),
+        (layers.Lambda(lambda x: x), r"'lambda\w*' \(Lambda\)"),
+        (lambda x: 1.0 / (x + 2.0), "TrueDivide with a constant"),
+        (lambda x: x / (x + 2.0), "TrueDivide of two tensors"),
+        (layers.Normalization(1, np.zeros(16), np.ones(16)), "each of the 3 channels"),
+        (lambda x: x[:, 1:], "GetItem"),
+    ],
+)
+def test_what_cannot_be_quantized_is_named(layer, message):
+    inputs = keras.Input((16, 16, 3))
+    model = keras.Model(inputs, layers.Flatten()(layer(inputs)))
+    with pytest.raises(ValueError, match=message):
+        quantize_aware(model)

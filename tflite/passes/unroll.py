@@ -1,0 +1,36 @@
+"""Recurrent layers without a loop."""
+
+import keras
+
+from ...lowering import add_layer
+
+_LONGEST = 256  # steps: a file grows with them
+_RECURRENT = (keras.layers.GRU, keras.layers.LSTM, keras.layers.SimpleRNN)
+
+
+def unroll(operation, graph, lowering, recipe):
+    """Write a recurrent layer of a known number of steps step by step.
+
+    TensorFlow's calibrator (2.21) ends the process in a loop. Not in files that compute in float,
+    which are smaller with one.
+    """
+    both_ways = type(operation) is keras.layers.Bidirectional
+    wrapped = operation.forward_layer if both_ways else operation
+    if recipe.activations == "float32" or type(wrapped) not in _RECURRENT or wrapped.unroll:
+        return None
+    steps = operation.input.shape[1]
+    if steps > _LONGEST:
+        raise RuntimeError(
+            f"Recipe {recipe.name!r} takes recurrent layers of at most {_LONGEST} steps; one that "
+            f"computes in float takes any. Received: {operation.name!r} of {steps} steps"
+        )
+
+    def build(new):
+        config = operation.get_config()
+        inner = ("layer", "backward_layer") if both_ways else ()
+        for each in [config[name]["config"] for name in inner if name in config] or [config]:
+            each["unroll"] = True
+        layer = type(operation).from_config(config)
+        return add_layer(layer, new(operation.input), operation.get_weights())
+
+    return build
