@@ -70,6 +70,7 @@ OTHER = {
     "adamw": {"optimizer": "adamw", "base_learning_rate": 0.01},
     "lamb, binary": {"optimizer": "lamb", "base_learning_rate": 0.01, "loss": "binary"},
     "steps, TensorBoard": {"schedule": "step", "warmup": 0.0, "tensorboard": True},
+    "loss scaling": {"precision": "mixed_float16", "clip_norm": 1.0, "ema": 0.9},
 }
 
 

@@ -1,7 +1,9 @@
 """The random changes of training pictures, of which every number comes from seed and step."""
 
 import keras
+import numpy as np
 
+from .rand_augment import rand_augment
 from .settings import FitSettings
 
 
@@ -50,18 +52,34 @@ def shift_and_flip(images, settings: FitSettings, step, part: slice):
     return images
 
 
+def rand_augment_each(images, settings: FitSettings, step, part: slice):
+    """A part of a step's batch, (b, s, s, 3), each picture after operations of its own."""
+    import tensorflow as tf
+
+    if not settings.randaugment_ops:
+        return images
+    strength = settings.randaugment_strength
+
+    def change(images, step):
+        positions = step * settings.batch_size + np.arange(part.start, part.stop)
+        given = zip(images, positions.tolist(), strict=True)
+        return np.stack(
+            [
+                rand_augment(pixels, settings.randaugment_ops, strength, (settings.seed, position))
+                for pixels, position in given
+            ]
+        )
+
+    whole = tf.cast(tf.round(tf.cast(images, "float32")), "uint8")  # a resized crop has floats
+    return tf.ensure_shape(tf.numpy_function(change, [whole, step], tf.uint8), images.shape)
+
+
 def batch_augmenter(settings: FitSettings):
     """(images, labels, step) -> (images, labels), through Keras' layers, batch by batch."""
     import tensorflow as tf
 
     strength = settings.color_jitter
     each, mixing = [], []
-    if settings.randaugment_ops:
-        each.append(
-            keras.layers.RandAugment(
-                num_ops=settings.randaugment_ops, factor=settings.randaugment_strength
-            )
-        )
     if strength:
         each.append(
             keras.layers.RandomColorJitter(
@@ -73,7 +91,8 @@ def batch_augmenter(settings: FitSettings):
     if settings.mixup:
         mixing.append(keras.layers.MixUp(alpha=settings.mixup))
     if settings.cutmix:
-        mixing.append(keras.layers.CutMix(factor=settings.cutmix))
+        # Of a single number Keras would draw an alpha between 0 and that.
+        mixing.append(keras.layers.CutMix(factor=(settings.cutmix, settings.cutmix)))
 
     def augment(images, labels, step):
         seeds = _StepSeeds(settings, step)

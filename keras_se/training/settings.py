@@ -53,10 +53,12 @@ class FitSettings:
             the picture, enlarged; "none".
         crop_area: the smallest part of the area that "resized" takes.
         flip: whether pictures are mirrored at random.
-        randaugment_ops, randaugment_strength: of `keras.layers.RandAugment`; 0 takes none.
+        randaugment_ops: operations of RandAugment on every picture; 0 takes none.
+        randaugment_strength: in [0, 1), a tenth of the papers' magnitude M.
         color_jitter: strength of `keras.layers.RandomColorJitter`, in [0, 1).
-        mixup: alpha of `keras.layers.MixUp`; 0 mixes none.
-        cutmix: factor of `keras.layers.CutMix`; 0 cuts none. With both, one per batch.
+        mixup: alpha of `keras.layers.MixUp`, in [0, 1]; 0 mixes none.
+        cutmix: alpha of CutMix's Beta distribution, in [0, 1]; 0 cuts none. With both, one per
+            batch.
         validation: part of every class that is set aside, where there is no val/ folder.
         validation_crop: part of the picture's short side that validation sees.
         seed: of the split, the weights, the order and the augmentation.
