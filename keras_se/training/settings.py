@@ -1,10 +1,10 @@
 """What a training run does: one frozen value, from flags, a TOML file and a preset."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from .settings_check import check_values, fractions, network_options
+from .settings_check import check_values, fractions, network_options, plain
 
 NO_PART_OF_THE_RESULT = (
     "output",
@@ -122,8 +122,9 @@ class FitSettings:
     verbose: int = 0
 
     def __post_init__(self):
+        for one in fields(self):
+            object.__setattr__(self, one.name, plain(one.name, getattr(self, one.name)))
         object.__setattr__(self, "output", Path(self.output))
-        object.__setattr__(self, "data", str(self.data))
         object.__setattr__(self, "decay_at", fractions(self.decay_at))
         object.__setattr__(self, "model_options", network_options(self.model_options))
         check_values(self)
