@@ -89,7 +89,7 @@ def test_pictures_of_the_library_and_classes_without_one():
     one_hot = images, np.eye(4)[labels]
     kept, _ = sources.load_sources(FitSettings("mine"), one_hot, one_hot)
     assert len(kept.class_names) == 4
-    assert kept.labels.tolist() == [0, 1, 2] * 2
+    assert kept.labels.tolist() == [0, 1, 2] * 3
 
 
 def test_other_pixels_are_other_pictures():

@@ -1,31 +1,55 @@
 """The random changes of training pictures, of which every number comes from seed and step."""
 
+import math
+
 import keras
 import numpy as np
 
 from .rand_augment import rand_augment
 from .settings import FitSettings
 
+WIDEST = 4 / 3  # of the parts of a random resized crop, and the narrowest is one over that
+ATTEMPTS = 10
+
 
 def crop_at_random(pixels, settings: FitSettings, position):
     """A random part of one picture (h, w, 3) as (s, s, 3); `position` in the run decides.
 
-    Szegedy et al., https://arxiv.org/abs/1409.4842, section 6: 8 to 100 % of the area, aspect
-    ratios from 3/4 to 4/3.
+    Szegedy et al., https://arxiv.org/abs/1409.4842, section 6: 8 to 100 % of the area, evenly,
+    aspect ratios from 3/4 to 4/3. As torchvision's RandomResizedCrop, which the authors of timm
+    and of the presets' papers use, draws it:
+    https://github.com/pytorch/vision/blob/main/torchvision/transforms/transforms.py
     """
     import tensorflow as tf
 
     size = settings.resolved_size
-    box, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.shape(pixels),
-        tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
-        tf.stack([tf.cast(settings.seed, "int64"), position]),
-        min_object_covered=0.0,
-        aspect_ratio_range=(3 / 4, 4 / 3),
-        area_range=(min(settings.crop_area, 1.0), 1.0),
-    )
-    pixels = tf.image.resize(tf.slice(pixels, box, extent), (size, size), antialias=True)
+    seed = tf.stack([tf.cast(settings.seed, "int64"), position])
+    top, left, height, width = random_part(tf.shape(pixels)[:2], settings.crop_area, seed)
+    part = pixels[top : top + height, left : left + width]
+    pixels = tf.image.resize(part, (size, size), antialias=True)
     return tf.ensure_shape(pixels, (size, size, 3))
+
+
+def random_part(shape, least_area: float, seed):
+    """Top, left, height and width of a part of a picture of `shape`, all int32.
+
+    Of ten parts that are drawn the first that fits; where none does, as in a panorama, the
+    middle of the picture, as much of it as the aspect ratios allow.
+    """
+    import tensorflow as tf
+
+    sides = tf.cast(shape, "float32")  # height, width
+    drawn = tf.random.stateless_uniform((4, ATTEMPTS), seed)
+    area = tf.reduce_prod(sides) * (least_area + (1 - least_area) * drawn[0])
+    ratio = tf.exp((2 * drawn[1] - 1) * math.log(WIDEST))  # width / height
+    extents = tf.round(tf.sqrt(tf.stack([area / ratio, area * ratio], axis=1)))
+    middle = tf.minimum(sides, tf.round(sides[::-1] * WIDEST))
+    fits = tf.reduce_all((extents > 0) & (extents <= sides), axis=1)
+    choices = tf.concat([tf.boolean_mask(extents, fits), middle[None]], axis=0)
+    places = tf.concat([tf.boolean_mask(tf.transpose(drawn[2:]), fits), [[0.5, 0.5]]], axis=0)
+    extent = choices[0]
+    corner = places[0] * (sides - extent + 1)
+    return tf.unstack(tf.cast(tf.concat([corner, extent], axis=0), "int32"))
 
 
 def shift_and_flip(images, settings: FitSettings, step, part: slice):
