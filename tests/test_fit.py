@@ -5,6 +5,8 @@ import doctest
 import importlib
 import json
 import shutil
+import signal
+import sys
 from dataclasses import replace
 
 import keras
@@ -295,6 +297,31 @@ class _InEpoch(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if self.now == self.chosen:
             self.inner.on_train_batch_begin(batch)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there the system limits no file's size")
+def test_a_full_disk_is_told_and_loses_nothing(data, tmp_path):
+    import resource
+
+    given = settings(data, tmp_path, epochs=2, checkpoint_steps=0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    told = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    class Full(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+
+    try:
+        with pytest.raises(OSError, match=r"'.*run/(best\.keras|state\.npz|log\.csv)'"):
+            fit(given, model=network(), callbacks=[Full()])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, told)
+    assert not [path for path in given.output.iterdir() if path.name.startswith(".")]
+    assert load_record(given.output / "state.npz").steps == 4
+    whole = fit(settings(data, tmp_path / "whole", epochs=2), model=network())
+    equal_weights(fit(given, model=network()).model, whole.model)
 
 
 class PoisonWeights(keras.callbacks.Callback):
