@@ -233,7 +233,6 @@ def test_sigterm_stops_all_processes_of_a_run_which_then_goes_on(
     assert len(errors.splitlines()) == 1
     assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
     done = steps_done(output)
-    assert sorted(path.name for path in output.glob(".*")) == []
     again = start(long)
     until(lambda: steps_done(output) > done, again)
 

@@ -13,9 +13,10 @@ from ._console import working
 from ._signals import sigterm_raises
 
 DETAILS = """\
-Trains a network on a folder of pictures, one folder per class, or train/ and val/ with one
-folder per class each. Without other flags this is an SE-ResNet-20 for small pictures; for
-pictures of some hundred pixels take --preset finetune, which starts from published weights.
+Trains a network on a folder of pictures (PNG and JPEG; other files are passed over), one folder
+per class, or train/ and val/ with one folder per class each. Without other flags this is an
+SE-ResNet-20 for small pictures; for pictures of some hundred pixels take --preset finetune, which
+starts from published weights.
 
 Interrupted by Ctrl-C, a crash or a power cut, the same command resumes from the last
 checkpoint, and ends with the same weights.
