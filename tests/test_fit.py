@@ -136,6 +136,8 @@ def test_another_run_in_the_same_folder_is_refused(data, tmp_path):
         fit(replace(given, image_size=None, overwrite=True), model=sizes)
     with pytest.raises(ValueError, match="must map"):  # nothing is cleared for a run that cannot be
         fit(replace(given, seed=1, overwrite=True), model=small)
+    same = replace(given, data=f"{given.data}/./")  # as completed by a shell
+    assert fit(same, model=network()).epoch == [0]
     with pytest.raises(ValueError, match="one sigmoid per class"):
         fit(replace(given, loss="binary", overwrite=True), model=network())
     assert (given.output / "last.keras").exists()
