@@ -1,11 +1,13 @@
 """Pictures that are in memory: arrays, an .npz file, Keras' data sets, a `tf.data.Dataset`."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from .one_download import one_download
+from .pictures import Pictures
 from .source import Source
 
 CLASS_NAMES = {
@@ -47,6 +49,7 @@ def array_source(images: np.ndarray, labels, class_names: Sequence[str], name: s
         labels,
         tuple(class_names),
         lambda number: f"{name}[{number}]",
+        identity=lambda number: hashlib.sha256(images[number].tobytes()).hexdigest(),
     )
 
 
@@ -99,19 +102,28 @@ def given_pictures(training, validation) -> tuple[Source, Source | None]:
     parts = {"training": _arrays(training)}
     if validation is not None:
         parts["validation"] = _arrays(validation)
-    classes = 1 + max(int(np.max(labels, initial=0)) for _, labels in parts.values())
+    classes = max(classes for *_, classes in parts.values())
     names = getattr(training, "class_names", None) or [str(number) for number in range(classes)]
-    made = [array_source(*arrays, names, name) for name, arrays in parts.items()]
+    made = [array_source(*arrays, names, name) for name, (*arrays, _) in parts.items()]
     return made[0], made[1] if validation is not None else None
 
 
-def _arrays(pictures) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(pictures) -> tuple[np.ndarray, np.ndarray, int]:
+    """Images, labels and the number of classes that the labels show."""
+    if isinstance(pictures, Pictures):
+        pictures = pictures.images, pictures.labels
     if isinstance(pictures, tuple | list) and len(pictures) == 2:
-        return _bytes(np.asarray(pictures[0])), np.asarray(pictures[1])
+        return _bytes(np.asarray(pictures[0])), *_numbers(np.asarray(pictures[1]))
     if not hasattr(pictures, "as_numpy_iterator"):
         raise ValueError(
             "Pictures are (images, labels) or a tf.data.Dataset of them. "
             f"Received: {type(pictures).__name__}"
+        )
+    elements = pictures.element_spec
+    if not isinstance(elements, tuple) or len(elements) != 2:
+        raise ValueError(
+            "A tf.data.Dataset must have elements (images, labels); map() makes them. "
+            f"Received: {elements}"
         )
     if pictures.cardinality() < 0:
         raise ValueError(
@@ -120,7 +132,26 @@ def _arrays(pictures) -> tuple[np.ndarray, np.ndarray]:
         )
     images, labels = zip(*pictures.as_numpy_iterator(), strict=True)
     join = np.concatenate if np.ndim(images[0]) == 4 else np.stack
-    return _bytes(join(images)), join(labels)
+    return _bytes(join(images)), *_numbers(join(labels))
+
+
+def _numbers(labels: np.ndarray) -> tuple[np.ndarray, int]:
+    """Labels as integers, of one-hot ones and of whole floats too, and the number of classes.
+
+    `keras.utils.image_dataset_from_directory` gives such, by its `label_mode`.
+    """
+    if not np.issubdtype(labels.dtype, np.number) or not labels.size:
+        raise ValueError(f"Labels are integers. Received: {labels.dtype} of shape {labels.shape}")
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
+            raise ValueError(
+                "Labels are integers, or one-hot. "
+                f"Received: {labels.dtype} of shape {labels.shape}, such as {labels[0]}"
+            )
+        return labels.argmax(axis=1), labels.shape[1]
+    if np.issubdtype(labels.dtype, np.floating) and (labels == np.rint(labels)).all():
+        labels = labels.astype(np.int64)
+    return labels, 1 + int(labels.max())
 
 
 def _bytes(images: np.ndarray) -> np.ndarray:

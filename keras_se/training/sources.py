@@ -57,7 +57,7 @@ def _folder(directory: Path, output: Path) -> tuple[Source, Source | None]:
                 f"{[folder.name for folder in class_folders(directory)]}"
             )
         return _files(directory, output), None
-    sources = _files(training, output), _files(validation, output)
+    sources = _files(training, output, directory), _files(validation, output, directory)
     if sources[0].class_names != sources[1].class_names:
         raise ValueError(
             "train/ and val/ must hold the same classes. Received: "
@@ -67,7 +67,8 @@ def _folder(directory: Path, output: Path) -> tuple[Source, Source | None]:
     return sources
 
 
-def _files(directory: Path, output: Path) -> Source:
+def _files(directory: Path, output: Path, data: Path | None = None) -> Source:
+    """The pictures of a folder; messages call them by their path from `data`, or from there."""
     if output.resolve().is_relative_to(directory.resolve()):
         raise ValueError(
             "`output` must not lie within the folder of pictures, where the next run would take "
@@ -80,5 +81,6 @@ def _files(directory: Path, output: Path) -> Source:
         read=lambda number: np.asarray(open_picture(paths[number], "RGB")),
         labels=np.array(labels),
         class_names=tuple(files),
-        name=lambda number: str(paths[number].relative_to(directory)),
+        name=lambda number: str(paths[number].relative_to(data or directory)),
+        identity=lambda number: str(paths[number].relative_to(directory)),
     )
