@@ -6,7 +6,7 @@ from pathlib import Path
 from ..image_model import ImageModel
 from .architectures import find_architecture
 from .sources import KERAS_SUFFIXES, read_for
-from .state_dict import from_state_dict
+from .state_dict import check_arguments, from_state_dict
 
 
 def from_checkpoint(path: str | os.PathLike, architecture: str, **arguments) -> ImageModel:
@@ -43,6 +43,7 @@ def from_checkpoint(path: str | os.PathLike, architecture: str, **arguments) -> 
     >>> model = from_checkpoint("seresnet50.pth", "seresnet50")  # doctest: +SKIP
     """
     entry = find_architecture(architecture)
+    check_arguments(arguments)
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no such file. Received: path={os.fspath(path)!r}")

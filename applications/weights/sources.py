@@ -9,7 +9,8 @@ import keras
 from ..preprocessing import Preprocessing
 from .architectures import ARCHITECTURES, Architecture, architectures_of
 from .download import download
-from .hdf5 import check_surplus, names_in, open_hdf5
+from .hdf5 import names_in, open_hdf5
+from .keras_file import load_keras_file, saved_config, saved_preprocessing
 from .qubvel import read_qubvel
 from .reading import read_checkpoint
 from .state_dict import load_state_dict
@@ -61,8 +62,10 @@ class Source:
 
     def preprocess(self, usual: Preprocessing) -> Preprocessing:
         """The checkpoint's, or the network's usual one."""
-        known = self.weights or self.architecture
-        return usual if known is None else known.preprocess
+        if known := self.weights or self.architecture:
+            return known.preprocess
+        saved = saved_preprocessing(self.path) if self.path else None
+        return saved or usual
 
     def fetched(self) -> "Source":
         """The same, with a file on this machine."""
@@ -75,8 +78,7 @@ class Source:
         if self.path is None:
             raise ValueError(f"The file has not been fetched. Received: {self}")
         if self.architecture is None:
-            check_surplus(self.path, model)
-            model.load_weights(self.path)
+            load_keras_file(self.path, model, new_head)
         else:
             state_dict = read_for(self.architecture, self.path)
             load_state_dict(model, state_dict, self.architecture, new_head)
@@ -131,6 +133,13 @@ def _file_source(path: Path, graph: Graph) -> Source:
             f"file that ends in one of {list(SUFFIXES)}. Received: weights={str(path)!r}"
         )
     if path.name.endswith(KERAS_SUFFIXES):
+        theirs = saved_config(path).get("architecture")
+        if theirs and graph.architecture and theirs != graph.architecture:
+            raise ValueError(
+                f"The file holds the network that is {theirs!r} in PyTorch code, another than "
+                f"{graph.network}, variant {graph.variant!r}, which is {graph.architecture!r}. "
+                f"Received: weights={str(path)!r}"
+            )
         return Source(path=path)
     from_keras = is_keras_file(path)
     entries = graph.architectures(from_keras)

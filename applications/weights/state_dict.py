@@ -36,15 +36,20 @@ def from_state_dict(
             over, or has another shape than the network; all of them are listed.
     """
     entry = find_architecture(architecture)
-    if not {"variant", "weights"}.isdisjoint(arguments):
-        raise ValueError(
-            "The architecture decides `variant`, and the state dict is the weights. "
-            f"Received: {sorted({'variant', 'weights'} & arguments.keys())}"
-        )
+    check_arguments(arguments)
     model = entry.constructor(variant=entry.variant, weights=None, **arguments)
     load_state_dict(model, state_dict, entry, new_head="classes" in arguments)
     model.preprocess = entry.preprocess.for_channels(len(model.preprocess.mean))
     return model
+
+
+def check_arguments(arguments: Mapping) -> None:
+    """Refuse the constructor's arguments that an architecture and its file decide."""
+    if not {"variant", "weights"}.isdisjoint(arguments):
+        raise ValueError(
+            "The architecture decides `variant`, and the weights are those that are given. "
+            f"Received: {sorted({'variant', 'weights'} & arguments.keys())}"
+        )
 
 
 def load_state_dict(
