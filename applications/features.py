@@ -47,7 +47,8 @@ def features(model: keras.Model, levels: tuple[int, ...] | None = None) -> keras
     outputs = {f"C{level}": maps[level] for level in levels or sorted(maps)}
     name = f"{model.name}_features"
     if isinstance(model, ImageModel):
-        return ImageModel(model.input, outputs, name, preprocess=model.preprocess)
+        known = getattr(model, "preprocess", None)  # a clone has none
+        return ImageModel(model.input, outputs, name, preprocess=known)
     return keras.Model(model.input, outputs, name=name)
 
 

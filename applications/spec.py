@@ -94,6 +94,17 @@ class NetworkSpec(ABC):
             raise ValueError(f"{self.name} has no attention")
         return make(name=name, **self.attention_options)
 
+    def gated(self, x, name: str):
+        """A feature map behind a gate called `name`."""
+        gate = self.gate(name)
+        gated = gate(x)
+        if gated.shape != x.shape:
+            raise ValueError(
+                f"`attention` must make a layer that keeps the shape of a feature map. "
+                f"Received: {type(gate).__name__}, {x.shape} to {gated.shape}"
+            )
+        return gated
+
     def customise(
         self,
         variant: str | None = None,
@@ -190,7 +201,7 @@ class NetworkSpec(ABC):
 
 def check_name(argument: str, value, valid, where: str = ""):
     """Return `value` if it is one of `valid`; otherwise list them, or near ones and `where`."""
-    if value not in valid:
+    if value not in list(valid):  # a list cannot be looked up in a dict
         raise ValueError(
             f"Unknown {argument} {value!r}; {expected(value, valid, where)}. "
             f"Received: {argument}={value!r}"

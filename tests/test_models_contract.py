@@ -9,8 +9,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_se import applications
-from keras_se.applications import ResNet18, ResNetCIFAR, SEResNet18, SEResNetCIFAR
+from keras_se import applications, insert, remove
+from keras_se.applications import (
+    VGG16BN,
+    MobileNet,
+    ResNet18,
+    ResNetCIFAR,
+    SEMobileNet,
+    SEResNet18,
+    SEResNetCIFAR,
+    features,
+)
 from keras_se.applications.residual import ResidualSpec
 from keras_se.layers import CONVS, GATES, SqueezeExcite
 
@@ -122,10 +131,16 @@ def test_input_tensor():
         ({"ratio": 0}, "ratio=0"),
         ({"ratio": 128}, "ratio=128"),
         ({"classes": 0}, "classes=0"),
+        ({"classes": "ten"}, "classes='ten'"),
+        ({"classes": [10]}, "classes=[10]"),
+        ({"variant": ["v1.5"]}, "variant=['v1.5']"),
         ({"pooling": "mean"}, "pooling='mean'"),
         ({"input_shape": (16, 32, 3)}, "input_shape=(16, 32, 3)"),
         ({"input_shape": (32, 32)}, "input_shape=(32, 32)"),
         ({"input_shape": (32, 32, None)}, "input_shape=(32, 32, None)"),
+        ({"input_shape": (32.0, 32, 3)}, "input_shape=(32.0, 32, 3)"),
+        ({"input_shape": 224}, "input_shape=224"),
+        ({"input_shape": "large"}, "input_shape=large"),
         ({"input_tensor": np.zeros((1, 32, 32, 3))}, "ndarray"),
         ({"weights": "no/such/file.weights.h5"}, "no/such/file.weights.h5"),
     ],
@@ -134,6 +149,27 @@ def test_bad_arguments(arguments, received):
     with pytest.raises(ValueError) as error:
         SEResNet18(**{"weights": None, **arguments})
     assert "Received" in str(error.value) and received in str(error.value)
+
+
+@pytest.mark.parametrize("depth", ["20", 20.0, 21, True])
+def test_bad_depths(depth):
+    with pytest.raises(ValueError, match=f"Received: depth={depth!r}"):
+        SEResNetCIFAR(depth)
+
+
+@pytest.mark.parametrize("alpha", ["1.0", 0, True])
+def test_bad_widths(alpha):
+    with pytest.raises(ValueError, match=f"Received: alpha={alpha!r}"):
+        SEMobileNet(alpha=alpha)
+
+
+@pytest.mark.parametrize(
+    "make", [ResNet18, functools.partial(ResNet18, placement="post"), VGG16BN, MobileNet]
+)
+def test_a_gate_that_changes_the_shape_is_refused(make):
+    pool = functools.partial(keras.layers.GlobalAveragePooling2D, keepdims=True)
+    with pytest.raises(ValueError, match=r"keep.*shape.*Received: GlobalAveragePooling2D.* 1, 1"):
+        make(**SMALL, attention=pool)
 
 
 def test_channels_first_is_refused():
@@ -194,6 +230,9 @@ def test_a_clone_has_the_layers_and_asks_for_the_preprocessing(tmp_path):
     clone.save(tmp_path / "clone.keras")
     with pytest.raises(AttributeError, match=r"clone\.preprocess = model\.preprocess"):
         keras.saving.load_model(tmp_path / "clone.keras").preprocess(images())
+    for changed in (features(clone), remove(insert(clone, "eca", after="stage"))):
+        with pytest.raises(AttributeError, match=r"clone\.preprocess"):
+            changed.preprocess(images())
     clone.preprocess = model.preprocess
     np.testing.assert_array_equal(clone.preprocess(images()), model.preprocess(images()))
 
