@@ -50,6 +50,7 @@ def from_checkpoint(path: str | os.PathLike, architecture: str, **arguments) -> 
     >>> model = from_checkpoint("seresnet50.pth", "seresnet50")  # doctest: +SKIP
     """
     entry = find_architecture(architecture)
+    _check_arguments(arguments)
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no such file. Received: path={os.fspath(path)!r}")
@@ -83,11 +84,7 @@ def from_state_dict(
             over, or has another shape than the network; all of them are listed.
     """
     entry = find_architecture(architecture)
-    if not {"variant", "weights"}.isdisjoint(arguments):
-        raise ValueError(
-            "The architecture decides `variant`, and the state dict is the weights. "
-            f"Received: {sorted({'variant', 'weights'} & arguments.keys())}"
-        )
+    _check_arguments(arguments)
     model = MODELS[entry.network](variant=entry.variant, weights=None, **arguments)
     load_state_dict(model, state_dict, _layout(entry), new_head="classes" in arguments)
     model.preprocess = entry.preprocess.for_channels(len(model.preprocess.mean))
@@ -128,6 +125,15 @@ def to_state_dict(model: ImageModel, architecture: str | None = None) -> dict[st
             f"Weights that {name!r} has no keys for: {unnamed}. Received: architecture={name!r}"
         )
     return state_dict
+
+
+def _check_arguments(arguments: Mapping) -> None:
+    """Refuse the constructor's arguments that an architecture and its file decide."""
+    if not {"variant", "weights"}.isdisjoint(arguments):
+        raise ValueError(
+            "The architecture decides `variant`, and the weights are those that are given. "
+            f"Received: {sorted({'variant', 'weights'} & arguments.keys())}"
+        )
 
 
 def _layout(architecture: Architecture) -> Layout:

@@ -12,13 +12,9 @@ from ..residual import ResidualSpec
 from ..spec import NetworkSpec
 from .architectures import ARCHITECTURES, Architecture, architectures_of
 from .download import download
-<<<<<<< HEAD
-from .hdf5 import check_surplus, names_in, open_hdf5
-from .layout import Layout
-=======
 from .hdf5 import names_in, open_hdf5
 from .keras_file import load_keras_file, saved_config, saved_preprocessing
->>>>>>> wt-apps
+from .layout import Layout
 from .qubvel import read_qubvel
 from .reading import read_checkpoint
 from .state_dict import load_state_dict
@@ -79,16 +75,12 @@ class Source:
 
     def preprocess(self, usual: Preprocessing) -> Preprocessing:
         """The checkpoint's, or the network's usual one."""
-<<<<<<< HEAD
         if self.weights is not None:
             return self.weights.preprocess
-        return usual if self.layout is None else self.layout.architecture.preprocess
-=======
-        if known := self.weights or self.architecture:
-            return known.preprocess
+        if self.layout is not None:
+            return self.layout.architecture.preprocess
         saved = saved_preprocessing(self.path) if self.path else None
         return saved or usual
->>>>>>> wt-apps
 
     def fetched(self) -> "Source":
         """The same, with a file on this machine."""
@@ -100,14 +92,8 @@ class Source:
         """Give `model` these weights; a classifier for other classes may stay new."""
         if self.path is None:
             raise ValueError(f"The file has not been fetched. Received: {self}")
-<<<<<<< HEAD
         if self.layout is None:
-            check_surplus(self.path, model)
-            model.load_weights(self.path)
-=======
-        if self.architecture is None:
             load_keras_file(self.path, model, new_head)
->>>>>>> wt-apps
         else:
             state_dict = read_for(self.layout, self.path)
             load_state_dict(model, state_dict, self.layout, new_head)

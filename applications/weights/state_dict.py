@@ -10,50 +10,7 @@ from ...walk import weights_by_path
 from .adapting import adapt
 from .layout import Layout
 
-<<<<<<< HEAD
 GATE = re.compile(r"\.(se|se_module|attn)\.")  # keys whose dense layers are 1x1 convolutions
-=======
-
-def from_state_dict(
-    architecture: str, state_dict: Mapping[str, np.ndarray], **arguments
-) -> ImageModel:
-    """Build a network and give it the weights of a PyTorch state dict.
-
-    Args:
-        architecture: name of the network in the code base that the weights come from,
-            a key of `ARCHITECTURES`: "seresnet50" or "legacy_seresnet50" (timm),
-            "cbam_resnet50" (the authors).
-        state_dict: PyTorch's keys and arrays: convolutions (out, in / groups, h, w),
-            dense layers (out, in). Counters ("num_batches_tracked") are left out.
-        **arguments: arguments of the constructor, such as `input_shape` and
-            `classifier_activation`; not `variant`, which the architecture decides.
-
-    Returns:
-        The model, with every entry of the state dict in its place. What the arguments
-        ask for differs in three ways only: without a classifier its entries are left
-        out; if `classes` is given and is not the checkpoint's number, the classifier
-        is new, with a warning; another number of input channels adapts the stem.
-
-    Raises:
-        ValueError: for an unknown architecture, and if an entry is missing, is left
-            over, or has another shape than the network; all of them are listed.
-    """
-    entry = find_architecture(architecture)
-    check_arguments(arguments)
-    model = entry.constructor(variant=entry.variant, weights=None, **arguments)
-    load_state_dict(model, state_dict, entry, new_head="classes" in arguments)
-    model.preprocess = entry.preprocess.for_channels(len(model.preprocess.mean))
-    return model
->>>>>>> wt-apps
-
-
-def check_arguments(arguments: Mapping) -> None:
-    """Refuse the constructor's arguments that an architecture and its file decide."""
-    if not {"variant", "weights"}.isdisjoint(arguments):
-        raise ValueError(
-            "The architecture decides `variant`, and the weights are those that are given. "
-            f"Received: {sorted({'variant', 'weights'} & arguments.keys())}"
-        )
 
 
 def load_state_dict(
