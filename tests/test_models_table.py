@@ -1,6 +1,10 @@
-"""Every row of every table, recomputed: names, parameters, GMACs, outputs."""
+"""Every row of every table, recomputed: names, parameters, GMACs, outputs.
+
+`make test-models` builds the deepest networks.
+"""
 
 import inspect
+import math
 import pickle
 
 import keras
@@ -10,6 +14,15 @@ from keras_se import applications
 from keras_se.applications import list_models, profile, summary_table
 
 VARIANTS = [(name, variant) for name, variants in list_models().items() for variant in variants]
+MANY_BLOCKS = 30  # of ResNet-101 and beyond, which repeat those of ResNet-50
+
+
+def row(name, variant):
+    depths = getattr(getattr(applications, name).spec, "depths", ())
+    marks = pytest.mark.slow if sum(depths) > MANY_BLOCKS else ()
+    return pytest.param(name, variant, marks=marks)
+
+
 DEPTHS = [
     (name, depth)
     for name in ("ResNetCIFAR", "SEResNetCIFAR")
@@ -18,11 +31,13 @@ DEPTHS = [
 
 
 @pytest.fixture(autouse=True)
-def kernels_of_zeros(monkeypatch):
-    """Counting needs no random numbers, which take half of the time to build a network."""
+def weights_of_shapes_alone(monkeypatch):
+    """Counting needs no numbers, which take most of the time to build a network."""
     zeros = keras.initializers.Zeros()
     initializer = keras.initializers.VarianceScaling
     monkeypatch.setattr(initializer, "__call__", lambda _, shape, dtype=None: zeros(shape, dtype))
+    with keras.StatelessScope(initialize_variables=False):
+        yield
 
 
 def check_figures(model, figures):
@@ -42,7 +57,7 @@ def test_macs_of_other_convolutions(layer, macs):
     assert profile(keras.Sequential([keras.Input((7, 6, 4)), layer])).macs == macs
 
 
-@pytest.mark.parametrize("name, variant", VARIANTS)
+@pytest.mark.parametrize("name, variant", [row(*variant) for variant in VARIANTS])
 def test_parameters_and_gmacs_are_those_of_the_table(name, variant):
     constructor = getattr(applications, name)
     model = constructor(weights=None, variant=variant)
@@ -72,13 +87,13 @@ def test_published_totals_with_moving_statistics():
 )
 def test_reduction_ratios_of_the_paper(ratio, parameters):
     model = applications.SEResNet50(weights=None, input_shape=(32, 32, 3), ratio=ratio)
-    assert sum(w.numpy().size for w in model.trainable_weights) == parameters
+    assert sum(math.prod(w.shape) for w in model.trainable_weights) == parameters
 
 
 def test_inner_placement_has_the_papers_size():
     # Table 14 of Hu et al. gives 25.8 M for SE inside the 3x3; (2 / r) sum of C^2 gives 25.7.
     model = applications.SEResNet50(weights=None, input_shape=(32, 32, 3), placement="inner")
-    parameters = sum(w.numpy().size for w in model.trainable_weights)
+    parameters = sum(math.prod(w.shape) for w in model.trainable_weights)
     assert parameters == pytest.approx(25.8e6, abs=0.1e6)
 
 
