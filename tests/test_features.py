@@ -82,12 +82,14 @@ def test_unknown_levels_and_models_are_refused():
         features(Subclassed())
 
 
+BASIC = replace(SPECS["ResNet18"], widths=(16, 32, 64, 128))
+BOTTLENECK = replace(SPECS["ResNet50"], widths=(8, 16, 32, 64))
 SHORTCUTS = {
-    "ResNet18": SPECS["ResNet18"],
-    "ResNet50": SPECS["ResNet50"],
-    "average": replace(SPECS["ResNet18"], **DEEP),
-    "average bottleneck": replace(SPECS["ResNet50"], **DEEP, depths=(1, 1, 1, 1)),
-    "3x3": replace(SPECS["ResNet50"], shortcut_size=3, depths=(1, 1, 1, 1)),
+    "basic": BASIC,
+    "bottleneck": replace(BOTTLENECK, depths=(2, 2, 2, 2)),
+    "average": replace(BASIC, **DEEP),
+    "average bottleneck": replace(BOTTLENECK, **DEEP, depths=(1, 1, 1, 1)),
+    "3x3": replace(BOTTLENECK, shortcut_size=3, depths=(1, 1, 1, 1)),
 }
 
 

@@ -1,4 +1,7 @@
-"""Every row of every table, recomputed: names, parameters, GMACs, outputs."""
+"""Every row of every table, recomputed: names, parameters, GMACs, outputs.
+
+`make test-models` builds the deepest networks.
+"""
 
 import inspect
 import math
@@ -11,6 +14,15 @@ from keras_se import applications
 from keras_se.applications import list_models, profile, summary_table
 
 VARIANTS = [(name, variant) for name, variants in list_models().items() for variant in variants]
+MANY_BLOCKS = 30  # of ResNet-101 and beyond, which repeat those of ResNet-50
+
+
+def row(name, variant):
+    depths = getattr(getattr(applications, name).spec, "depths", ())
+    marks = pytest.mark.slow if sum(depths) > MANY_BLOCKS else ()
+    return pytest.param(name, variant, marks=marks)
+
+
 DEPTHS = [
     (name, depth)
     for name in ("ResNetCIFAR", "SEResNetCIFAR")
@@ -85,7 +97,7 @@ def test_models_that_have_no_profile(make, input_shape, received):
         profile(make(), input_shape)
 
 
-@pytest.mark.parametrize("name, variant", VARIANTS)
+@pytest.mark.parametrize("name, variant", [row(*variant) for variant in VARIANTS])
 def test_parameters_and_gmacs_are_those_of_the_table(name, variant):
     constructor = getattr(applications, name)
     model = constructor(weights=None, variant=variant)
