@@ -18,7 +18,6 @@ from keras_se.applications import (
     ResNetCIFAR,
     SEMobileNet,
     SEResNet18,
-    SEResNetCIFAR,
     features,
 )
 from keras_se.applications.constructor import constructor
@@ -170,7 +169,7 @@ def test_bad_arguments(arguments, received):
 @pytest.mark.parametrize("depth", ["20", 20.0, 21, True])
 def test_bad_depths(depth):
     with pytest.raises(ValueError, match=f"Received: depth={depth!r}"):
-        SEResNetCIFAR(depth)
+        applications.SEResNetCIFAR(depth)
 
 
 @pytest.mark.parametrize("alpha", ["1.0", 0, True])

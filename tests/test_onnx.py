@@ -42,6 +42,7 @@ NETWORKS = {
     "depthwise": lambda: network(layers.DepthwiseConv2D(3)),
     "hard sigmoid": lambda: network(hard_gate),
     "hard swish": lambda: network(layers.Activation("hard_silu"), layers.Conv2D(4, 1)),
+    "gelu": lambda: network(layers.Activation("gelu")),  # by erfc, which ONNX lacks
     "normalisation": lambda: network(layers.Normalization(mean=[1.0] * 16, variance=[4.0] * 16)),
     **{gate: lambda gate=gate: network(GATES[gate]()) for gate in GATES},
 }

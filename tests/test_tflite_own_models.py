@@ -6,6 +6,7 @@ import pytest
 
 from keras_se.tflite import Runner, convert, lower, quantize_aware
 from keras_se.tflite.identities import IDENTITIES
+from keras_se.tflite.normalisation import normalises
 from keras_se.tflite.scores import snr_db
 
 layers = keras.layers
@@ -136,3 +137,46 @@ def test_what_cannot_be_quantized_is_named(layer, message):
     model = keras.Model(inputs, layers.Flatten()(layer(inputs)))
     with pytest.raises(ValueError, match=message):
         quantize_aware(model)
+
+
+@pytest.mark.parametrize("form", NORMALISED)
+@pytest.mark.parametrize("nested", [False, True])
+def test_operators_that_normalise_are_known(form, nested):
+    inputs = keras.Input((16, 16, 3))
+    model = keras.Model(inputs, NORMALISED[form](inputs))
+    assert normalises(keras.Sequential([inputs, model]) if nested else model)
+
+
+def test_other_operators_do_not_normalise():
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, padding="same")(inputs)
+    assert not normalises(keras.Model(inputs, keras.ops.relu(x * 2.0 + x)))
+
+
+def test_a_lambda_converts_with_the_function_that_it_has():
+    model = small_model(layers.Lambda(lambda x, by: x * by, arguments={"by": 0.5}))
+    assert file_snr_db(model, convert(model, "static_int8", PIXELS).model) > 30
+
+
+@pytest.mark.parametrize("first", [layers.Rescaling(0.5), lambda x: keras.ops.cast(x, "float32")])
+def test_a_model_of_bytes_is_compared_on_bytes(first):
+    inputs = keras.Input((16, 16, 3), dtype="uint8")
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(first(inputs)))
+    model = keras.Model(inputs, x)
+    assert normalises(model)
+    assert file_snr_db(model, convert(model, "static_int8", PIXELS).model) > 30
+
+
+def test_names_that_no_graph_takes():
+    inputs = keras.Input((16, 16, 3), name="Bild: Größe")
+    x = layers.Conv2D(2, 3, name="日本 conv:1")(inputs)
+    model = keras.Model(inputs, layers.Flatten(name="_aus gang")(x), name="Käfer, klein")
+    assert file_snr_db(model, convert(model, "float32").model) > 100
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_a_model_that_keras_quantized_is_refused_by_name(mode):
+    model = small_model()
+    model.quantize(mode)
+    with pytest.raises(ValueError, match=rf"before `model.quantize`.*'dense\w*', .*'{mode}'"):
+        convert(model, "float32")

@@ -113,7 +113,8 @@ def check_file(inspection: Inspection, recipe: Recipe, io: str, raw_pixels: bool
     if recipe.activations == "int8" and not strict:
         raise RuntimeError(
             f"The converter left float operators in a file of recipe {recipe.name!r}: "
-            f"{sorted({op.name for op in floats})}, tensors {list(inspection.float_tensors)}"
+            f"{sorted({op.name for op in floats})}. Replace the layers that need them, or take a "
+            f"recipe that computes in float. Tensors: {list(inspection.float_tensors)[:5]}"
         )
     tensor = inspection.inputs[0]
     expected = (1.0, -128 if io == "int8" else 0)

@@ -49,8 +49,9 @@ def load_images(
             directly in it or in one folder per class; names that begin with a dot are
             skipped. Pictures are read as raw pixels in [0, 255], grey, RGB or RGBA by the
             number of channels, and resized to (h, w) without keeping the aspect ratio
-            (bilinear, as `keras.utils.image_dataset_from_directory` does). Labels come from
-            the dataset or are the positions of the class folders in sorted order.
+            (bilinear, with antialiasing, which `keras.utils.image_dataset_from_directory` leaves
+            out). Labels come from the dataset or are the positions of the class folders in sorted
+            order.
         shape: (h, w, c) that the model takes.
         raw_pixels: the images are raw pixels and must lie in [0, 255].
         strict_labels: whether the second part of a dataset's tuples must be labels. False takes

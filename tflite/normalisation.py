@@ -71,12 +71,26 @@ def with_origin(images: Images, source, model: keras.Model, raw_pixels: bool) ->
 def normalises(model: keras.Model) -> bool:
     """Whether a layer of a model, or of one inside it, is known to normalise pixels.
 
-    A model of bytes has to.
+    So do `x / 127.5` and its like, of images and a constant; and a model of bytes has to.
+
+    >>> inputs = keras.Input((8, 8, 3))
+    >>> normalises(keras.Model(inputs, inputs / 127.5 - 1)), normalises(keras.Model(inputs, inputs))
+    (True, False)
     """
-    if "int" in model.inputs[0].dtype:
-        return True
+    inner = list(model._flatten_layers(include_self=True))
     kinds = keras.layers.Rescaling, keras.layers.Normalization
-    return any(
-        isinstance(layer, kinds) or layer.name == "preprocess"
-        for layer in model._flatten_layers(include_self=False)
-    )
+    if "int" in model.inputs[0].dtype or any(
+        isinstance(layer, kinds) or layer.name == "preprocess" for layer in inner
+    ):
+        return True
+    graphs = [layer for layer in inner if isinstance(layer, keras.Function)]
+    channels = model.inputs[0].shape[-1]
+    return any(_is_affine(each, channels) for graph in graphs for each in graph.operations)
+
+
+def _is_affine(operation, channels: int) -> bool:
+    """Whether an operation scales or shifts a map of so many channels by a constant."""
+    if type(operation).__name__ not in ("Add", "Divide", "Multiply", "Subtract", "TrueDivide"):
+        return False
+    inputs = operation._inbound_nodes[0].input_tensors
+    return len(inputs) == 1 and len(inputs[0].shape) == 4 and inputs[0].shape[-1] == channels

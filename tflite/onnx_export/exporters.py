@@ -27,7 +27,7 @@ def export_keras(lowered: keras.Model, opset: int, nchw: bool):
         output_names=[output.name],
         opset=opset,
         inputs_as_nchw=[image.name] if nchw else None,
-        custom_rewriter=[_scalars_as_vectors],
+        custom_rewriter=[_scalars_as_vectors, _without_erfc],
         tensors_to_rename={image.name: "image", output.name: "output"},
     )
     return proto
@@ -57,6 +57,20 @@ def _scalars_as_vectors(graph, operations):
             if value.shape == ():
                 vector = graph.make_const(f"{node.name}_summand_{index}", value.reshape(1))
                 graph.replace_input(node, node.input[index], vector.output[0], index)
+    return graph.get_nodes()
+
+
+def _without_erfc(graph, operations):
+    """Write erfc(x), in TensorFlow's exact gelu, as 1 - erf(x): ONNX has the latter alone."""
+    import numpy as np
+
+    for node in operations:
+        if node.type == "Erfc":
+            erf = graph.make_node("Erf", node.input, name=f"{node.name}_erf")
+            one = graph.make_const(f"{node.name}_one", np.ones(1, "float32"))
+            difference = graph.make_node("Sub", [one.output[0], erf.output[0]])
+            graph.replace_all_inputs(node.output[0], difference.output[0])
+            graph.remove_node(node.name)
     return graph.get_nodes()
 
 
