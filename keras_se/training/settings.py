@@ -46,8 +46,9 @@ class FitSettings:
         momentum, nesterov: of "sgd".
         weight_decay: see `L2SGD`; with "adamw" and "lamb" the decoupled one of Keras.
         clip_norm: largest norm of all gradients together; 0 does not clip.
-        ema: momentum of the moving average of the weights, which is validated and saved;
-            0 takes none.
+        ema: momentum of the moving average of the weights, which is validated and saved, over
+            about the last 1 / (1 - ema) steps; 0 takes none. BatchNorm's statistics are the
+            current ones, as with `keras.callbacks.SwapEMAWeights`.
         loss: "crossentropy", or "binary" for one sigmoid per class.
         label_smoothing: see `SmoothedCrossentropy` and `SmoothedBinaryCrossentropy`.
         crop: "padded": a shifted crop of the padded picture; "resized": a random part of

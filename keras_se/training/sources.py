@@ -8,7 +8,8 @@ from ..picture_folders import class_folders, picture_files
 from .picture_files import find_pictures, open_picture
 from .settings import FitSettings
 from .source import Source
-from .source_arrays import CLASS_NAMES, given_pictures, keras_dataset, npz_file
+from .source_arrays import CLASS_NAMES, keras_dataset, npz_file
+from .source_given import given_pictures
 from .source_tfds import tfds_pictures
 
 
