@@ -228,6 +228,15 @@ def test_save_and_load_in_another_process(tmp_path):
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
 
 
+def test_keras_old_format_needs_the_class(tmp_path):
+    model = SEResNetCIFAR(8)
+    model.save(tmp_path / "model.h5")
+    known = {"ImageModel": applications.ImageModel}
+    loaded = keras.models.load_model(tmp_path / "model.h5", custom_objects=known)
+    np.testing.assert_array_equal(loaded(images()), model(images()))
+    assert loaded.preprocess == model.preprocess
+
+
 def test_config_round_trip():
     model = SEResNetCIFAR(**SMALL)
     other = type(model).from_config(model.get_config())
