@@ -84,7 +84,8 @@ class _Rewrite:
         if isinstance(operation, layers.Average):
             return average(args[0], name)
         if kind in ("GetItem", "Stack") and (permuted := _permuted(operation, *args)) is not None:
-            return permuted_channels(*permuted, name)
+            source, order = permuted
+            return permuted_channels(source, order, name)
         if not isinstance(operation, keras.Layer) and kind in (*OPERATORS, *DIVISIONS):
             return operator(operation, kind, *args, **kwargs)
         if isinstance(operation, (layers.Activation, layers.ReLU, layers.Softmax)):
