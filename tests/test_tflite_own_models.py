@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_se.cli._arguments import load_model
 from keras_se.tflite import Runner, convert, lower, quantize_aware
 from keras_se.tflite.identities import IDENTITIES
 from keras_se.tflite.normalisation import normalises
@@ -180,3 +181,26 @@ def test_a_model_that_keras_quantized_is_refused_by_name(mode):
     model.quantize(mode)
     with pytest.raises(ValueError, match=rf"before `model.quantize`.*'dense\w*', .*'{mode}'"):
         convert(model, "float32")
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (layers.Lambda(lambda x: x / 2), "code of a Lambda layer, .*safe_mode=False"),
+        (TwoHalves(), "class 'TwoHalves', .*custom_objects"),
+    ],
+)
+def test_a_command_does_not_run_code_from_a_file(layer, message, tmp_path):
+    path = tmp_path / "model.keras"
+    small_model(layer).save(path)
+    with pytest.raises(ValueError, match=message):
+        load_model(path)
+
+
+def test_one_of_several_outputs_converts_as_the_message_says():
+    inputs = keras.Input((16, 16, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 3)(inputs))
+    model = keras.Model(inputs, [layers.Dense(2)(x), layers.Dense(3)(x)])
+    with pytest.raises(ValueError, match=r"keras.Model\(model.inputs, model.outputs\[0\]\)"):
+        convert(model, "float32")
+    convert(keras.Model(model.inputs, model.outputs[0]), "float32", min_snr_db=90)

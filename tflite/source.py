@@ -30,7 +30,8 @@ def image_shape(model: keras.Model, input_size=None) -> tuple[int, int, int]:
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.inputs[0].shape) != 4:
         raise ValueError(
             "An image model is needed: one input (batch, height, width, channels) and one "
-            f"output. Received: inputs={[tuple(t.shape) for t in model.inputs]}, "
+            "output, of several for example keras.Model(model.inputs, model.outputs[0]). "
+            f"Received: inputs={[tuple(t.shape) for t in model.inputs]}, "
             f"outputs={[tuple(t.shape) for t in model.outputs]}"
         )
     _, *size, channels = model.inputs[0].shape

@@ -1,6 +1,7 @@
 """What several commands take: files, checked before the work begins, and pixels."""
 
 import argparse
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +50,8 @@ def load_model(path: Path) -> "keras.Model":
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no .keras file, or Keras cannot build what it describes.
+        TypeError, ValueError: if it is no .keras file, or Keras cannot build what it describes; if
+            it needs code of its author, such as a `Lambda` layer's.
     """
     check_input(path)
     if path.suffix != ".keras" or not _holds_a_model(path):
@@ -58,7 +60,29 @@ def load_model(path: Path) -> "keras.Model":
 
     from .. import applications, layers  # noqa: F401  (registers them with Keras)
 
-    return keras.saving.load_model(path, compile=False)
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (TypeError, ValueError) as error:
+        code = _own_code(str(error))
+        if code is None:
+            raise
+        raise ValueError(
+            f"{str(path)!r} holds {code}, which a command does not know or run: load it in Python, "
+            "with keras.saving.load_model(path, custom_objects=...), or safe_mode=False for a "
+            "Lambda that you trust, and call keras_se there"
+        ) from error
+
+
+def _own_code(message: str) -> str | None:
+    """What of its author's own code a file needs, in Keras' message; None where it is not that.
+
+    >>> _own_code("Could not locate class 'Scale'. Make sure custom classes")
+    "the class 'Scale'"
+    """
+    if "safe_mode=False" in message:
+        return "the code of a Lambda layer"
+    missing = re.search(r"Could not locate (class|function) '(\w+)'", message)
+    return missing and f"the {missing[1]} {missing[2]!r}"
 
 
 def _holds_a_model(path: Path) -> bool:
