@@ -18,7 +18,9 @@ def given_pictures(training, validation) -> tuple[Source, Source | None]:
         parts["validation"] = _arrays(validation)
     classes = max(classes for *_, classes in parts.values())
     names = getattr(training, "class_names", None) or [str(number) for number in range(classes)]
-    made = [array_source(*arrays, names, name) for name, (*arrays, _) in parts.items()]
+    made = [
+        array_source(images, labels, names, name) for name, (images, labels, _) in parts.items()
+    ]
     return made[0], made[1] if validation is not None else None
 
 
