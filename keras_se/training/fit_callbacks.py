@@ -77,8 +77,11 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def check_weights(self):
         """Look at the weights that the last step left, before they are saved."""
-        values = map(keras.ops.convert_to_numpy, self.model.variables)
-        if not all(np.isfinite(value).all() for value in values):
+        model = self.model
+        trained = map(keras.ops.convert_to_numpy, model.trainable_variables)
+        others = map(keras.ops.convert_to_numpy, model.non_trainable_variables)
+        # A constant of the network, such as a mask, may be infinite.
+        if not all(np.isfinite(v).all() for v in trained) or any(np.isnan(v).any() for v in others):
             self._stop("Weights are not finite after")
 
     def _stop(self, what: str):
