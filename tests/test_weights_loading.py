@@ -258,6 +258,11 @@ def test_other_classes_than_a_keras_files_start_a_new_classifier(tmp_path, make,
     assert other.output_shape == (None, 3)
     trunk, expected = (keras.Model(m.input, m.layers[-2].output) for m in (other, model))
     np.testing.assert_array_equal(trunk(images()), expected(images()))
+    if make is applications.SEResNetCIFAR:  # the layers before the tensor are the caller's
+        tensor = keras.layers.Dense(3)(keras.Input((32, 32, 3)))
+        with pytest.warns(UserWarning, match="for 7 classes"):
+            behind = make(weights=path, classes=3, input_tensor=tensor)
+        np.testing.assert_array_equal(behind.get_layer("stem_conv").kernel, other.layers[1].kernel)
     with pytest.raises(ValueError, match=r"(?s)another network than 'seresnet|vgg.*Received"):
         make(weights=path, include_top=True, input_shape=(32, 32, 3))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from ...graph import calls_of
 from ..preprocessing import Preprocessing
 from .hdf5 import check_surplus, open_hdf5
 
@@ -50,7 +51,8 @@ def load_keras_file(path: Path, model: keras.Model, new_head: bool) -> None:
             stacklevel=4,
         )
         theirs = keras.layers.Dense(classes, dtype=head.dtype_policy, name="predictions")
-        taker = keras.Model(model.inputs, theirs(head.input))
+        [call] = calls_of(model, head)  # `head.input` is that of its first call ever
+        taker = keras.Model(model.inputs, theirs(call.input_tensors[0]))
     try:
         taker.load_weights(path)
     except ValueError as error:
