@@ -7,7 +7,7 @@ from keras import ops
 layers = keras.layers
 
 
-class Standardize(layers.Layer):
+class Standardize(keras.layers.Layer):
     """(x - mean) / sqrt(variance + epsilon), or x / sqrt(mean square + epsilon).
 
     Args:
@@ -43,7 +43,7 @@ class Standardize(layers.Layer):
         return super().get_config() | {name: getattr(self, name) for name in own}
 
 
-class UnitVector(layers.Layer):
+class UnitVector(keras.layers.Layer):
     """x / |x| over the last axis, as the one operator L2_NORMALIZATION."""
 
     def call(self, inputs):
@@ -82,7 +82,7 @@ def integer_norm(operation, graph, lowering, recipe):
 
 def _parts(operation):
     """(name -> layer that standardises, scale, offset) of a normalisation; None for others."""
-    kind, x = type(operation), getattr(operation, "input", None)
+    kind, x = type(operation), operation.input
     if kind is layers.UnitNormalization or kind.__name__ == "Normalize":  # of keras.ops, private
         last = _axes(operation.axis, x) == (len(x.shape) - 1,)
         if not last or getattr(operation, "order", 2) != 2:
