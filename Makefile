@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-examples test-distributed test-matrix test-backends test-mediapipe lint types bench docs clean
+.PHONY: demo test test-slow test-models test-examples test-distributed test-matrix test-backends test-mediapipe lint types bench docs clean
 
 demo: .venv/ready
 	$(BIN)/keras-se demo --output demo-output --overwrite
@@ -13,6 +13,10 @@ test: .venv/ready
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -q -m slow
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m slow tests/test_backends.py
+
+# The figures of the deepest networks.
+test-models: .venv/ready
+	$(BIN)/python -m pytest -q -n 2 -m slow tests/test_models_table.py
 
 # The examples and the notebook, as processes of their own, with few pictures.
 test-examples: .venv/ready

@@ -17,6 +17,7 @@ from . import (
     vgg,
 )
 from .bn_inception import BNInception, SEBNInception
+from .checkpoint import from_checkpoint, from_state_dict, to_state_dict
 from .evaluation import Evaluation, evaluate
 from .features import features
 from .image_model import ImageModel
@@ -73,10 +74,7 @@ from .weights import (
     WEIGHTS,
     DownloadError,
     Weights,
-    from_checkpoint,
-    from_state_dict,
     published_weights,
-    to_state_dict,
 )
 
 __all__ = [

@@ -82,7 +82,7 @@ class Gate:
     """The network's attention, where it has any."""
 
     def apply(self, x, name, spec):
-        return x if spec.attention is None else spec.gate(name)(x)
+        return x if spec.attention is None else spec.gated(x, name)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """The contract that all networks share: input, head, weights. It stands here only."""
 
+import numbers
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import keras
 
+from ..layers._common import check_count
 from .image_model import ImageModel
 from .preprocessing import Preprocessing
 from .weights.sources import Graph, find_source
@@ -44,8 +46,7 @@ def build_model(
     classes = default_classes if classes is None else classes
     if pooling not in (None, "avg", "max"):
         raise ValueError(f'`pooling` must be None, "avg" or "max". Received: pooling={pooling!r}')
-    if isinstance(classes, bool) or int(classes) != classes or classes < 1:
-        raise ValueError(f"`classes` must be a positive whole number. Received: classes={classes}")
+    classes = check_count("classes", classes)
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
             "The networks work on channels-last pictures; call "
@@ -84,16 +85,16 @@ def _image_tensor(input_tensor, input_shape, default_size, min_size):
                 "`input_tensor` must be a symbolic tensor such as keras.Input(...). "
                 f"Received: input_tensor of type {type(input_tensor).__name__}"
             )
-        if input_shape is not None and tuple(input_shape) != tuple(input_tensor.shape[1:]):
+        if input_shape is not None and _sizes(input_shape) != input_tensor.shape[1:]:
             raise ValueError(
                 f"`input_shape` and `input_tensor` must agree. Received: "
                 f"input_shape={input_shape}, input_tensor.shape={input_tensor.shape}"
             )
-        _check_image_shape(tuple(input_tensor.shape[1:]), min_size)
+        _check_image_shape(input_tensor.shape[1:], min_size)
         return input_tensor
     if input_shape is None:
         input_shape = (default_size, default_size, 3)
-    return keras.Input(_check_image_shape(tuple(input_shape), min_size), name="images")
+    return keras.Input(_check_image_shape(input_shape, min_size), name="images")
 
 
 def _source(input_tensor):
@@ -102,14 +103,26 @@ def _source(input_tensor):
     return sources[0] if len(sources) == 1 else sources
 
 
-def _check_image_shape(shape: tuple, min_size: int) -> tuple:
-    sizes = [size for size in shape[:2] if size is not None]
-    if len(shape) != 3 or shape[2] is None or shape[2] < 1 or any(s < min_size for s in sizes):
+def _sizes(shape) -> tuple:
+    """A shape as a tuple; () for anything but whole numbers and None."""
+    sizes = tuple(shape) if isinstance(shape, Iterable) else ()
+    whole = all(size is None or isinstance(size, numbers.Integral) for size in sizes)
+    return sizes if whole else ()
+
+
+def _check_image_shape(shape, min_size: int) -> tuple:
+    *sizes, channels = _sizes(shape) or (None,)
+    if (
+        len(sizes) != 2
+        or not channels
+        or channels < 1
+        or any(s is not None and s < min_size for s in sizes)
+    ):
         raise ValueError(
             f"`input_shape` must be (height, width, channels) with sizes of at least {min_size} "
             f"or None, and known channels. Received: input_shape={shape}"
         )
-    return shape
+    return (*sizes, channels)
 
 
 def _head_dtype() -> str | None:

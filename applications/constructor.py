@@ -87,10 +87,10 @@ def _graph(spec, variant, chosen, choices) -> Graph:
     variant = next(iter(spec.variants)) if variant is None else variant
     published = spec.customise(variant, output_stride=chosen.output_stride)
     if chosen.computes_as(published):
-        return Graph(spec.name, variant)
+        return Graph(spec, variant)
     default = {"attention": "default", "conv": "default", "placement": "standard"}
     changed = ((name, v) for name, v in choices.items() if v != default.get(name))
-    return Graph(spec.name, variant, tuple(changed))
+    return Graph(spec, variant, tuple(changed))
 
 
 Arguments = ParamSpec("Arguments")

@@ -17,7 +17,8 @@ ARGUMENTS = """
             size. Default: {size} x {size} x 3 with a classifier, any size without.
         pooling: without a classifier: None for the last feature map, "avg" or "max"
             for a vector.
-        classes: int, number of classes. Default: {classes}.
+        classes: int, number of classes. Default: {classes}. Where it is given and is not
+            that of the weights, the classifier starts anew, with a warning.
         classifier_activation: activation of the classifier; None returns logits.
         name: name of the model. Default: "{name}".
         variant: one of {variants}; None means the first.

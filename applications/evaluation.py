@@ -111,7 +111,7 @@ def evaluate(
     row = None
     if isinstance(network, str):
         constructor = MODELS[check_name("network", network, MODELS, LISTED_BY)]
-        graph = Graph(network, variant or next(iter(constructor.spec.variants)))
+        graph = Graph(constructor.spec, variant or next(iter(constructor.spec.variants)))
         source = None if weights == IMAGENET_TRUNK else find_source(weights, graph)
         row = getattr(source, "weights", None)
     else:

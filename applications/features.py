@@ -22,7 +22,8 @@ def features(model: keras.Model, levels: tuple[int, ...] | None = None) -> keras
     any functional model.
 
     Args:
-        model: any functional model with one image input, with a classifier or without.
+        model: any functional or Sequential model with one image input, with a classifier or
+            without.
         levels: which levels to return. None: all there are.
 
     Returns:
@@ -38,25 +39,26 @@ def features(model: keras.Model, levels: tuple[int, ...] | None = None) -> keras
     {'C2': (None, 16, 16, 64), 'C5': (None, 2, 2, 512)}
     """
     maps = _maps_by_level(model)
-    unknown = [level for level in levels or () if level not in maps]
-    if unknown:
+    chosen = sorted(maps) if levels is None else levels
+    if not isinstance(chosen, tuple | list) or not chosen or not set(chosen) <= set(maps):
         raise ValueError(
             f"`levels` must be among {sorted(maps)}, the strides 2^k of '{model.name}'. "
             f"Received: levels={levels}"
         )
-    outputs = {f"C{level}": maps[level] for level in levels or sorted(maps)}
+    outputs = {f"C{level}": maps[level] for level in chosen}
     name = f"{model.name}_features"
     if isinstance(model, ImageModel):
-        return ImageModel(model.input, outputs, name, preprocess=model.preprocess)
-    return keras.Model(model.input, outputs, name=name)
+        known = getattr(model, "preprocess", None)  # a clone has none
+        return ImageModel(model.input, outputs, name, preprocess=known)
+    return keras.Model(graph_of(model).input, outputs, name=name)
 
 
 def _maps_by_level(model) -> dict[int, keras.KerasTensor]:
     """The last feature map of each stride 2^level that the rest is computed from."""
-    if not getattr(model, "operations", None) or len(getattr(model, "inputs", ())) != 1:
+    if len(graph_of(model).inputs) != 1:
         raise ValueError(
             "`features` needs a functional model with one image input. "
-            f"Received: model={model.name!r} of type {type(model).__name__}"
+            f"Received: model={model.name!r} with {len(model.inputs)} inputs"
         )
     return {level: node.output_tensors[0] for level, node in ends_by_level(model).items()}
 

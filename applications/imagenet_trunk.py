@@ -5,17 +5,12 @@ the identity, then computes exactly what the trained network computes.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from ..walk import weights_by_path
-
-if TYPE_CHECKING:
-    from .spec import NetworkSpec
+from .spec import NetworkSpec, TrunkSource
 
 IMAGENET_TRUNK = "imagenet-trunk"  # the value of `weights`
 
@@ -24,24 +19,7 @@ HEAD = re.compile(r"^(predictions|conv_preds)/")
 EPSILON = 1e-5  # of BatchNorm where a convolution's bias is folded into it
 
 
-@dataclass(frozen=True)
-class TrunkSource:
-    """Where a trunk's weights come from.
-
-    Args:
-        application: name of the constructor in keras.applications.
-        rules: regular expressions and replacements that turn the path of one of our
-            weights into the path there. Without any, both networks list their weights
-            in the same order.
-        options: further arguments of that constructor.
-    """
-
-    application: str
-    rules: tuple[tuple[str, str], ...] = ()
-    options: Mapping = field(default_factory=dict)
-
-
-def check_trunk(spec: "NetworkSpec"):
+def check_trunk(spec: NetworkSpec):
     """Refuse a network that would not compute what the trained trunk computes.
 
     Raises:
@@ -62,7 +40,7 @@ def check_trunk(spec: "NetworkSpec"):
         )
 
 
-def trunk_variants(spec: "NetworkSpec") -> list[str]:
+def trunk_variants(spec: NetworkSpec) -> list[str]:
     """The variants of a network that have the graph of keras.applications."""
     own = [name for name, v in spec.variants.items() if "imagenet_trunk" in v.changes]
     return own or (list(spec.variants) if spec.imagenet_trunk else [])

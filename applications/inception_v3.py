@@ -7,9 +7,8 @@ References:
 
 from .branches import BranchedSpec, Conv, Fork, Pool, gated
 from .constructor import constructor
-from .imagenet_trunk import TrunkSource
 from .preprocessing import INCEPTION, decode_predictions
-from .spec import Facts, Variant
+from .spec import Facts, TrunkSource, Variant
 
 # Also the stem of Inception-ResNet-v2.
 STEM = (

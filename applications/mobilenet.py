@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import keras
 
 from .constructor import constructor_by_width
-from .imagenet_trunk import TrunkSource
 from .preprocessing import INCEPTION, decode_predictions
-from .spec import NetworkSpec, Variant
+from .spec import NetworkSpec, TrunkSource, Variant
 
 STEM_FILTERS = 32
 BLOCKS = (  # filters of the pointwise convolution, strides of the depthwise one
@@ -60,7 +59,7 @@ class MobileNetSpec(NetworkSpec):
         x = _norm_act(depthwise(x), f"{name}_depthwise")
         x = keras.layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_pointwise")(x)
         x = _norm_act(x, f"{name}_pointwise")
-        return x if self.attention is None else self.gate(f"{name}_gate")(x)
+        return x if self.attention is None else self.gated(x, f"{name}_gate")
 
 
 def _norm_act(x, name):
@@ -87,9 +86,9 @@ FIGURES = {
 
 
 def _mobilenet(alpha: float, prefix: str = "", attention: str | None = None) -> MobileNetSpec:
-    if isinstance(alpha, bool) or not 0 < alpha <= 16:
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha <= 16:
         raise ValueError(
-            f"`alpha` must be a width multiplier above 0, such as 0.5. Received: alpha={alpha}"
+            f"`alpha` must be a width multiplier above 0, such as 0.5. Received: alpha={alpha!r}"
         )
     return MobileNetSpec(
         f"{prefix}MobileNet",

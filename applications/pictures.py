@@ -57,6 +57,8 @@ class Loader:
         try:
             with Image.open(path) as picture:
                 upright = ImageOps.exif_transpose(picture)
+                if upright.mode.startswith(("I", "F")):  # convert() would clip them at 255
+                    raise ValueError(f"it has more than 8 bits per channel, mode {upright.mode}")
                 return resize_and_crop(upright, self.size, self.crop, self.interpolation)
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError
             raise ValueError(f"Cannot read the picture {str(path)!r}: {error}") from error

@@ -44,11 +44,13 @@ class Preprocessing:
 
         NumPy arrays and lists give float32 NumPy arrays, tensors give tensors.
         """
-        if pixels.shape[-1] != len(self.mean) if hasattr(pixels, "shape") else False:
+        if not hasattr(pixels, "shape"):  # lists, and pictures of Pillow's
+            pixels = np.asarray(pixels)
+        if tuple(pixels.shape[-1:]) != (len(self.mean),):
             raise ValueError(
                 f"Expected pixels with {len(self.mean)} channels. Received: shape={pixels.shape}"
             )
-        if isinstance(pixels, (np.ndarray, list, tuple)):
+        if isinstance(pixels, np.ndarray):
             pixels, ops, to_array = np.asarray(pixels, "float32"), np, np.asarray
         else:
             pixels, ops = keras.ops.cast(pixels, "float32"), keras.ops
@@ -60,16 +62,16 @@ class Preprocessing:
     def for_channels(self, channels: int) -> "Preprocessing":
         """The same preprocessing for another number of input channels.
 
-        One channel takes the average of the colours; further channels repeat them.
+        One channel takes the average of the colours; further channels repeat them, in the
+        order of the pixels: that of the network is known for three channels only.
         """
         if channels == len(self.mean):
             return self
         if channels == 1:
             return Preprocessing((float(np.mean(self.mean)),), (float(np.mean(self.std)),))
-        repeats = -(-channels // len(self.mean))
-        return Preprocessing(
-            (self.mean * repeats)[:channels], (self.std * repeats)[:channels], self.channel_order
-        )
+        repeats, step = -(-channels // len(self.mean)), 1 if self.channel_order == "rgb" else -1
+        mean, std = (values[::step] * repeats for values in (self.mean, self.std))
+        return Preprocessing(mean[:channels], std[:channels])
 
     def get_config(self):
         return asdict(self)
@@ -101,6 +103,19 @@ def decode_predictions(preds, top: int = 5):
 
     Raises:
         ValueError: if `preds` is not (batch, 1000).
+        DownloadError: if the file of names, which Keras fetches once, is not in its cache and
+            cannot be fetched.
     """
+    from .weights.download import DownloadError, keras_directory  # which reads this file
+
     preds = keras.ops.convert_to_numpy(preds)
-    return keras.applications.imagenet_utils.decode_predictions(preds, top=top)
+    try:
+        return keras.applications.imagenet_utils.decode_predictions(preds, top=top)
+    except ValueError:
+        raise
+    except Exception as error:  # Keras raises no other class
+        raise DownloadError(
+            f"The names of ImageNet's classes are not at hand: {error}. Fetch that file by hand, "
+            f"on any machine, and save it as "
+            f"{keras_directory() / 'models' / 'imagenet_class_index.json'}"
+        ) from error

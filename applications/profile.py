@@ -1,6 +1,7 @@
 """What a model costs: parameters, multiply-accumulates and activations, layer by layer."""
 
 import math
+import re
 from dataclasses import dataclass
 
 import keras
@@ -8,19 +9,16 @@ import numpy as np
 
 from ..walk import inner_layers, watching
 
-CONVOLUTIONS = (
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    keras.layers.DepthwiseConv1D,
-    keras.layers.DepthwiseConv2D,
-)
+CONVOLUTIONS = keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D
+DEPTHWISE = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 TRANSPOSED = (
     keras.layers.Conv1DTranspose,
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
 )
+DENSE = keras.layers.Dense, keras.layers.EinsumDense
+COUNTED = (*CONVOLUTIONS, *DEPTHWISE, *SEPARABLE, *TRANSPOSED, *DENSE)
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,8 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
     """Measure a model by running it once on a black picture.
 
     Every call of every layer is recorded, also inside composite layers and nested
-    models. MACs count convolutions and dense layers, as the papers' tables do.
+    models. MACs count convolutions and dense layers, as the papers' tables do; the products
+    inside attention and recurrent layers are not among them.
 
     Args:
         model: any built Keras model with one image input.
@@ -73,16 +72,13 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
         A `Profile`. Its layers are in the order of their calls.
 
     Raises:
-        ValueError: if the size of the picture is unknown.
+        ValueError: for anything but a built model with one input, or if the size of the
+            picture is unknown.
 
     >>> profile(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)])).macs
     3888
     """
-    shape = tuple(input_shape or model.input_shape[1:])
-    if None in shape:
-        raise ValueError(
-            f"The model takes pictures of any size: pass `input_shape`. Received: {shape}"
-        )
+    shape = _picture_shape(model, input_shape)
     calls: list[LayerCost] = []
 
     def note(path, layer, inputs, outputs):
@@ -91,12 +87,13 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
             macs = _macs(layer, inputs, shape)
             calls.append(LayerCost(path, kind, shape, layer.count_params(), macs))
 
-    innermost = (
+    recorded = (
         (path, layer, "call")
         for path, layer in inner_layers(model)
-        if next(inner_layers(layer), None) is None
+        # A layer inside a convolution or a dense layer is its activation.
+        if isinstance(layer, COUNTED) or next(inner_layers(layer), None) is None
     )
-    with watching(innermost, note):
+    with watching(recorded, note):
         model(np.zeros((1, *shape), "float32"), training=False)
     return Profile(
         parameters=_count(model.trainable_weights),
@@ -106,19 +103,41 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
     )
 
 
+def _picture_shape(model, input_shape) -> tuple[int, ...]:
+    takes = getattr(model, "input_shape", None) if getattr(model, "built", False) else None
+    if not isinstance(takes, tuple):
+        raise ValueError(
+            "`profile` needs a built model with one input. Received: model of type "
+            f"{type(model).__name__}{'' if takes is None else f' with the inputs {takes}'}"
+        )
+    shape = takes[1:] if input_shape is None else input_shape
+    if not isinstance(shape, tuple | list) or len(shape) != len(takes) - 1 or None in shape:
+        raise ValueError(
+            f"`input_shape` must be that of a picture for this model, {takes[1:]}, without None. "
+            f"Received: input_shape={input_shape}"
+        )
+    return tuple(shape)
+
+
 def _count(weights) -> int:
     return sum(math.prod(w.shape) for w in weights)
 
 
 def _macs(layer, inputs, output_shape) -> int:
-    """Each weight of a kernel is used once per output position; transposed, per input position."""
+    """What each number of the output is summed from; transposed, where each input number goes."""
+    outputs = math.prod(output_shape[1:])
     if isinstance(layer, SEPARABLE):
-        weights = math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
-        return weights * math.prod(output_shape[1:-1])
+        *_, middle, filters = layer.pointwise_kernel.shape
+        window = math.prod(layer.depthwise_kernel.shape[:-2])
+        return outputs // filters * (window * middle + middle * filters)
     if isinstance(layer, TRANSPOSED):
-        return math.prod(layer.kernel.shape) * math.prod(inputs.shape[1:-1])
-    if isinstance(layer, CONVOLUTIONS):
-        return math.prod(layer.kernel.shape) * math.prod(output_shape[1:-1])
-    if isinstance(layer, keras.layers.Dense):
-        return math.prod(layer.kernel.shape) * math.prod(output_shape[1:-1])
+        return math.prod(inputs.shape[1:]) * math.prod(layer.kernel.shape[:-1])
+    if isinstance(layer, DEPTHWISE):
+        return outputs * math.prod(layer.kernel.shape[:-2])
+    if isinstance(layer, keras.layers.EinsumDense):
+        _, of_kernel, of_output = re.split(",|->", layer.equation.replace(" ", ""))
+        sizes = zip(of_kernel, layer.kernel.shape, strict=True)
+        return outputs * math.prod(size for label, size in sizes if label not in of_output)
+    if isinstance(layer, CONVOLUTIONS + DENSE):
+        return outputs * math.prod(layer.kernel.shape[:-1])
     return 0

@@ -168,7 +168,7 @@ class _Block:
         return self.attends and self.spec.attention is not None and self.spec.placement == placement
 
     def gate_at(self, placement, x):
-        return self.spec.gate(f"{self.name}_gate")(x) if self.gated_at(placement) else x
+        return self.spec.gated(x, f"{self.name}_gate") if self.gated_at(placement) else x
 
 
 def _conv(x, filters, size, strides=1, groups=1, dilation=1, name=None):

@@ -17,10 +17,9 @@ projects (https://arxiv.org/abs/1812.01187); in "T" networks the stem grows step
 """
 
 from .constructor import constructor
-from .imagenet_trunk import TrunkSource
 from .preprocessing import IMAGENET, Preprocessing, decode_predictions
 from .residual import DEEP, TIERED, ResidualSpec
-from .spec import Facts, Variant
+from .spec import Facts, TrunkSource, Variant
 
 BASIC, BOTTLENECK = "basic", "bottleneck"
 ORIGINAL = {"stride_in": "1x1", "stem_pool": "ceil"}

@@ -23,9 +23,9 @@ SMALL: Facts = {
 
 
 def _resnet(depth: int, prefix: str = "", attention: str | None = None) -> ResidualSpec:
-    if isinstance(depth, bool) or depth < 8 or (depth - 2) % 6:
+    if not isinstance(depth, int) or isinstance(depth, bool) or depth < 8 or (depth - 2) % 6:
         raise ValueError(
-            f"`depth` must be 6 n + 2: 20, 32, 56, 110 in the papers. Received: depth={depth}"
+            f"`depth` must be 6 n + 2: 20, 32, 56, 110 in the papers. Received: depth={depth!r}"
         )
     return ResidualSpec(
         f"{prefix}ResNet{depth}CIFAR",

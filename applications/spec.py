@@ -11,7 +11,6 @@ import keras
 from ..layers import CONVS, GATES
 from ..layers.gate_functions import GATE_FUNCTIONS
 from ..names import expected
-from .imagenet_trunk import TrunkSource
 from .preprocessing import IMAGENET, Preprocessing
 
 Facts = dict[str, Any]  # fields of a specification that several rows share
@@ -24,6 +23,23 @@ class Variant:
     parameters: int  # trainable, with the usual number of classes
     gmacs: float  # 1e9 multiply-accumulates of one picture of the usual size
     changes: Mapping = field(default_factory=dict)  # fields of the specification
+
+
+@dataclass(frozen=True)
+class TrunkSource:
+    """Where a trunk's weights come from.
+
+    Args:
+        application: name of the constructor in keras.applications.
+        rules: regular expressions and replacements that turn the path of one of our
+            weights into the path there. Without any, both networks list their weights
+            in the same order.
+        options: further arguments of that constructor.
+    """
+
+    application: str
+    rules: tuple[tuple[str, str], ...] = ()
+    options: Mapping = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,17 @@ class NetworkSpec(ABC):
         if make is None:
             raise ValueError(f"{self.name} has no attention")
         return make(name=name, **self.attention_options)
+
+    def gated(self, x, name: str):
+        """A feature map behind a gate called `name`."""
+        gate = self.gate(name)
+        gated = gate(x)
+        if gated.shape != x.shape:
+            raise ValueError(
+                f"`attention` must make a layer that keeps the shape of a feature map. "
+                f"Received: {type(gate).__name__}, {x.shape} to {gated.shape}"
+            )
+        return gated
 
     def customise(
         self,
@@ -174,7 +201,7 @@ class NetworkSpec(ABC):
 
 def check_name(argument: str, value, valid, where: str = ""):
     """Return `value` if it is one of `valid`; otherwise list them, or near ones and `where`."""
-    if value not in valid:
+    if value not in list(valid):  # a list cannot be looked up in a dict
         raise ValueError(
             f"Unknown {argument} {value!r}; {expected(value, valid, where)}. "
             f"Received: {argument}={value!r}"

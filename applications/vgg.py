@@ -49,7 +49,7 @@ class VGGSpec(NetworkSpec):
         x = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name=f"{name}_norm")(x)
         x = keras.layers.Activation("relu", name=f"{name}_act")(x)
         attends = self.attention is not None and stage in self.stages
-        return self.gate(f"{name}_gate")(x) if attends else x
+        return self.gated(x, f"{name}_gate") if attends else x
 
     def head(self, x):
         """Two dense layers on the whole map, so that the picture's size is fixed."""

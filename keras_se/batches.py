@@ -18,14 +18,30 @@ def batches(images, batch_size: int) -> Iterator:
 
     Raises:
         ValueError: for a batch size below 1.
+        TypeError: for anything but arrays, such as a dataset.
 
     >>> [len(batch) for batch in batches(np.zeros((5, 2)), 2)]
     [2, 2, 1]
     """
     check_count("batch_size", batch_size)
+    starts = range(0, count(images), batch_size)
     arrays = keras.tree.map_structure(np.asarray, images)
-    starts = range(0, len(keras.tree.flatten(arrays)[0]), batch_size)
     return (keras.tree.map_structure(lambda a, s=s: a[s : s + batch_size], arrays) for s in starts)
+
+
+def count(images) -> int:
+    """How many pictures an array or a structure of arrays holds.
+
+    Raises:
+        TypeError: for anything but arrays, such as a dataset.
+    """
+    first = keras.tree.flatten(images)[0]
+    if not getattr(first, "shape", ()):
+        raise TypeError(
+            "`images` must be an array (n, height, width, channels), or a list or dict of arrays. "
+            f"Received: {type(first).__name__}"
+        )
+    return len(first)
 
 
 def outputs(model: keras.Model, images, batch_size: int) -> list[np.ndarray]:

@@ -35,7 +35,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
             os.fsync(file)  # or a power cut may leave the new name with nothing in it
         os.replace(temporary, path)
     except OSError as error:
-        if temporary.name in str(error):  # a name that the caller never gave
+        nameless = error.errno is not None and error.filename is None  # a full disk
+        if nameless or temporary.name in str(error):  # a name that the caller never gave
             said = str(error).replace(temporary.name, path.name)
             system = error.errno, error.strerror, str(path)
             raise type(error)(*(system if error.errno else (said,))) from error

@@ -21,10 +21,12 @@ def graph_of(model) -> keras.Model:
             "has no input yet: call it or give it a keras.Input"
             if isinstance(model, keras.Sequential)
             else "is subclassed: its graph is hidden in Python code"
+            if isinstance(model, keras.Model)
+            else "is no model"
         )
         raise ValueError(
             f"A functional or Sequential Keras model is needed. Received: "
-            f"{model.name!r} of type {type(model).__name__}, which {reason}"
+            f"{getattr(model, 'name', model)!r} of type {type(model).__name__}, which {reason}"
         )
     return graph
 

@@ -84,7 +84,8 @@ def test_convert_writes_a_file_for_raw_pixels_and_reports(folder, converted):
 
 
 def test_inspect(folder, converted, call):
-    content = json.loads(succeed("inspect", folder / "model.tflite", "--json"))
+    status, printed, _ = call("inspect", folder / "model.tflite", "--json")
+    content = json.loads(printed)
     assert content["is_strict_int8"] and content["inputs"][0]["shape"] == [1, 32, 32, 3]
     assert content["sequence"].count("LOGISTIC") == 3
     status, printed, _ = call("inspect", folder / "model.tflite")

@@ -214,6 +214,32 @@ def test_a_killed_process_ends_the_run_which_then_goes_on(data, networks, tmp_pa
 @pytest.mark.slow
 @on_linux
 @needs_jax
+@pytest.mark.parametrize("to_all", [False, True], ids=["parent", "process group"])
+def test_sigterm_stops_all_processes_of_a_run_which_then_goes_on(
+    data, networks, tmp_path, start, to_all
+):
+    """As `kill` sends it, to the command, or as a scheduler does, to its children too."""
+    output = tmp_path / "run"
+    long = command(data, networks, output, "--processes", "2")
+    run = start(long)
+    until(lambda: steps_done(output) >= 3, run)
+    ranks = workers(run.pid)
+    assert len(ranks) == 2
+    for pid in (run.pid, *(ranks if to_all else ())):
+        os.kill(pid, signal.SIGTERM)
+    _, errors = run.communicate(timeout=30)
+    assert run.returncode == 143
+    assert errors.startswith("keras-se: interrupted: saved after epoch ")
+    assert len(errors.splitlines()) == 1
+    assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
+    done = steps_done(output)
+    again = start(long)
+    until(lambda: steps_done(output) > done, again)
+
+
+@pytest.mark.slow
+@on_linux
+@needs_jax
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_process_on_another_machine_dies(data, networks, tmp_path, victim, start):
     """Two commands that know of each other by the coordinator only."""

@@ -71,9 +71,21 @@ def test_what_changes_the_resolution(case):
     assert sizes == expected
 
 
+def test_sequential_models():
+    first, second = (L.Conv2D(4, 3, strides=2, padding="same") for _ in range(2))
+    model = keras.Sequential([keras.Input((32, 32, 3)), first, second])
+    assert [t.shape[1] for t in features(model).output.values()] == [16, 8]
+    with pytest.raises(ValueError, match="has no input yet"):
+        features(keras.Sequential([L.Dense(3)]))
+
+
 def test_unknown_levels_and_models_are_refused():
-    with pytest.raises(ValueError, match=r"\[0, 1, 2\].*Received: levels=\(5,\)"):
-        features(SEResNetCIFAR(weights=None), levels=(5,))
+    for levels in ((5,), 2, ("C2",), ()):
+        with pytest.raises(ValueError, match=r"\[0, 1, 2\].*Received: levels=") as error:
+            features(SEResNetCIFAR(8), levels=levels)
+        assert str(error.value).endswith(f"levels={levels}")
+    with pytest.raises(ValueError, match="'ResNet18' of type str, which is no model"):
+        features("ResNet18")
 
     class Subclassed(keras.Model):
         pass
@@ -82,12 +94,14 @@ def test_unknown_levels_and_models_are_refused():
         features(Subclassed())
 
 
+BASIC = replace(SPECS["ResNet18"], widths=(16, 32, 64, 128))
+BOTTLENECK = replace(SPECS["ResNet50"], widths=(8, 16, 32, 64))
 SHORTCUTS = {
-    "ResNet18": SPECS["ResNet18"],
-    "ResNet50": SPECS["ResNet50"],
-    "average": replace(SPECS["ResNet18"], **DEEP),
-    "average bottleneck": replace(SPECS["ResNet50"], **DEEP, depths=(1, 1, 1, 1)),
-    "3x3": replace(SPECS["ResNet50"], shortcut_size=3, depths=(1, 1, 1, 1)),
+    "basic": BASIC,
+    "bottleneck": replace(BOTTLENECK, depths=(2, 2, 2, 2)),
+    "average": replace(BASIC, **DEEP),
+    "average bottleneck": replace(BOTTLENECK, **DEEP, depths=(1, 1, 1, 1)),
+    "3x3": replace(BOTTLENECK, shortcut_size=3, depths=(1, 1, 1, 1)),
 }
 
 

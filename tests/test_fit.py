@@ -5,6 +5,8 @@ import doctest
 import importlib
 import json
 import shutil
+import signal
+import sys
 from dataclasses import replace
 
 import keras
@@ -20,6 +22,7 @@ from keras_se.applications.preprocessing import IMAGENET
 from keras_se.training import FitSettings, NotFiniteError, fit, sources
 from keras_se.training.fit_callbacks import StopOnNaN
 from keras_se.training.fit_order import numbers_of_step
+from keras_se.training.state import load_record
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,7 @@ OTHER = {
     "adamw": {"optimizer": "adamw", "base_learning_rate": 0.01},
     "lamb, binary": {"optimizer": "lamb", "base_learning_rate": 0.01, "loss": "binary"},
     "steps, TensorBoard": {"schedule": "step", "warmup": 0.0, "tensorboard": True},
+    "loss scaling": {"precision": "mixed_float16", "clip_norm": 1.0, "ema": 0.9},
 }
 
 
@@ -127,8 +131,13 @@ def test_another_run_in_the_same_folder_is_refused(data, tmp_path):
     with pytest.raises(FileExistsError, match="seed: 0 there"):
         fit(replace(given, seed=1), model=network())
     small = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    sizes = keras.Sequential([keras.Input((None, None, 3)), layers.GlobalAveragePooling2D()])
+    with pytest.raises(ValueError, match="fixed size"):
+        fit(replace(given, image_size=None, overwrite=True), model=sizes)
     with pytest.raises(ValueError, match="must map"):  # nothing is cleared for a run that cannot be
         fit(replace(given, seed=1, overwrite=True), model=small)
+    same = replace(given, data=f"{given.data}/./")  # as completed by a shell
+    assert fit(same, model=network()).epoch == [0]
     with pytest.raises(ValueError, match="one sigmoid per class"):
         fit(replace(given, loss="binary", overwrite=True), model=network())
     assert (given.output / "last.keras").exists()
@@ -245,12 +254,17 @@ def test_unreadable_pictures_are_skipped_and_named(data, tmp_path):
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
     (folder / "train/class1/03.png").write_bytes(b"no picture")
+    (folder / "val/class1/03.png").write_bytes(b"")
     (folder / "val/class2/00.png").write_bytes(b"")
     given = settings(folder, tmp_path, epochs=2)
     fit(given, model=network())
     results = json.loads((given.output / "results.json").read_text())
-    assert sorted(results["unreadable"]) == ["class1/03.png", "class2/00.png"]
-    assert results["pictures"] == 20
+    assert sorted(results["unreadable"]) == [
+        "train/class1/03.png",
+        "val/class1/03.png",
+        "val/class2/00.png",
+    ]
+    assert results["pictures"] == 19
 
 
 def test_a_loss_that_is_not_finite_names_its_step_and_its_pictures(data, tmp_path):
@@ -285,6 +299,77 @@ class _InEpoch(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if self.now == self.chosen:
             self.inner.on_train_batch_begin(batch)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there the system limits no file's size")
+def test_a_full_disk_is_told_and_loses_nothing(data, tmp_path):
+    import resource
+
+    given = settings(data, tmp_path, epochs=2, checkpoint_steps=0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    told = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    class Full(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+
+    try:
+        with pytest.raises(OSError, match=r"'.*run/(best\.keras|state\.npz|log\.csv)'"):
+            fit(given, model=network(), callbacks=[Full()])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, told)
+    assert not [path for path in given.output.iterdir() if path.name.startswith(".")]
+    assert load_record(given.output / "state.npz").steps == 4
+    whole = fit(settings(data, tmp_path / "whole", epochs=2), model=network())
+    equal_weights(fit(given, model=network()).model, whole.model)
+
+
+class PoisonWeights(keras.callbacks.Callback):
+    """Make a weight NaN after a step whose loss was finite."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.left = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            self.model.layers[0].kernel.assign(self.model.layers[0].kernel * np.nan)
+
+
+@pytest.mark.parametrize("step, saved", [(8, 6), (6, 4)])  # of an epoch's end, of a checkpoint
+def test_weights_that_are_not_finite_are_not_saved(data, tmp_path, step, saved):
+    given = settings(data, tmp_path)
+    with pytest.raises(NotFiniteError, match=rf"after step {step} of the run.*\.png"):
+        fit(given, model=network(), callbacks=[PoisonWeights(step)])
+    assert load_record(given.output / "state.npz").steps == saved
+    assert np.isfinite(fit(given, model=network()).history["loss"]).all()
+
+
+def test_layers_of_the_caller_stay_frozen_after_the_head(data, tmp_path):
+    """In the whole network's epochs, and in the model that an interrupted run leaves."""
+    model, given = network(), settings(data, tmp_path, head_epochs=1, epochs=2)
+    model.layers[0].trainable = False
+    before = array(model.layers[0].kernel)
+    with pytest.raises(KeyboardInterrupt):
+        fit(given, model=model, callbacks=[StopAt(2)])
+    flags = [layer.trainable for layer in model.layers]
+    assert flags == [False] + [True] * 5
+    fit(given, model=model)
+    np.testing.assert_array_equal(array(model.layers[0].kernel), before)
+    assert [layer.trainable for layer in model.layers] == flags
+
+
+def test_what_is_logged_from_a_later_epoch_on_is_in_the_history(data, tmp_path):
+    class Late(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch:
+                logs["late"] = 1.0
+
+    history = fit(settings(data, tmp_path, epochs=2), model=network(), callbacks=[Late()])
+    assert history.history["late"] == [None, 1.0]
 
 
 def test_the_head_alone_and_then_all(data, tmp_path):

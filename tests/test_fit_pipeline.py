@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from fit_runs import RAW, settings, write_pictures
 
 from keras_se.training import FitSettings, fit_read, pipeline, sources
-from keras_se.training.fit_augment import shift_and_flip
+from keras_se.training.fit_augment import batch_augmenter, random_part, shift_and_flip
 from keras_se.training.fit_order import numbers_of_step
 
 
@@ -121,8 +122,9 @@ def test_pictures_are_shifted_and_mirrored_one_by_one(flip):
     np.testing.assert_array_equal(np.concatenate(halves), changed)
 
 
-def test_processes_share_a_batch_without_overlap(data, tmp_path):
-    given = settings(data, tmp_path, crop="none", flip=False)
+@pytest.mark.parametrize("values", [{"crop": "none", "flip": False}, {"randaugment_ops": 2}])
+def test_processes_share_a_batch_without_overlap(data, tmp_path, values):
+    given = settings(data, tmp_path, **values)
     source, _ = sources.load_sources(given)
     whole, *parts = (
         next(pipeline.training_batches(source, given, RAW, **part).as_numpy_iterator())
@@ -142,3 +144,72 @@ def test_orders_of_many_pictures_have_nothing_in_common():
     assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < largest
     for other in others:
         assert abs(np.corrcoef(first, other)[0, 1]) < largest
+
+
+@pytest.mark.parametrize("least", [0.08, 0.35])
+def test_a_random_part_is_that_of_torchvision(least):
+    """Its `RandomResizedCrop.get_params`, in NumPy: the same distribution of parts."""
+    rng, (height, width) = np.random.default_rng(0), (150, 200)
+
+    def draw():
+        for _ in range(10):
+            area = height * width * rng.uniform(least, 1)
+            ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
+            w, h = round(np.sqrt(area * ratio)), round(np.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                return rng.integers(height - h + 1), rng.integers(width - w + 1), h, w
+        raise AssertionError  # so near to 4:3 one fits
+
+    expected = np.array([draw() for _ in range(4000)])
+    part = tf.function(lambda seed: tf.stack(random_part((height, width), least, seed)))
+    drawn = np.array([part(np.array([0, position])) for position in range(4000)])
+    assert (drawn[:, :2] >= 0).all() and (drawn[:, :2] + drawn[:, 2:] <= (height, width)).all()
+    for one, other in zip(_figures(drawn), _figures(expected), strict=True):
+        np.testing.assert_allclose(
+            np.quantile(one, (0.1, 0.3, 0.5, 0.7, 0.9)),
+            np.quantile(other, (0.1, 0.3, 0.5, 0.7, 0.9)),
+            atol=0.03,
+        )
+
+
+def _figures(parts):
+    """Part of the area, ratio of the sides, and where it lies, of (top, left, height, width)."""
+    top, left, height, width = parts.T
+    yield height * width / 30_000
+    yield width / height
+    yield top / 150
+    yield left / 200
+
+
+@pytest.mark.parametrize(
+    "shape, expected", [((20, 120), (0, 47, 20, 27)), ((90, 9), (39, 0, 12, 9))]
+)
+def test_of_a_panorama_the_middle_is_seen_undistorted(shape, expected):
+    for position in range(5):
+        part = [int(one) for one in random_part(shape, 0.5, np.array([0, position]))]
+        assert part == list(expected)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0])
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_pictures_and_labels_are_mixed_alike_by_a_beta_distribution(kind, alpha):
+    """Zhang et al., https://arxiv.org/abs/1710.09412; Yun et al., arxiv.org/abs/1905.04899."""
+    augment = batch_augmenter(FitSettings("unread", **{kind: alpha}))
+    one_hot = np.eye(50, dtype="float32")
+    # Every picture has a colour of its own, from which its part in a mixture can be read.
+    images = np.tile(np.arange(50, dtype="float32")[:, None, None, None], (1, 32, 32, 3))
+    kept = []
+    for step in range(20):
+        mixed, labels = map(np.asarray, augment(images, one_hot, np.int64(step)))
+        np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-5)
+        shown = (labels * np.arange(50)).sum(axis=1)
+        # A box of CutMix ends on whole pixels, of 32; the colours differ by 49 at most.
+        close = {"mixup": 0.01, "cutmix": 49 * 4 / 32}[kind]
+        np.testing.assert_allclose(mixed.mean((1, 2, 3)), shown, atol=close)
+        kept.append(np.diag(labels))
+    drawn = np.concatenate(kept), np.random.default_rng(0).beta(alpha, alpha, 100_000)
+    # A picture mixed with itself says nothing of its weight.
+    drawn = [weights[(weights > 1e-6) & (weights < 1 - 1e-6)] for weights in drawn]
+    for of in (np.mean, lambda weights: np.mean((weights > 0.2) & (weights < 0.8))):
+        one, expected = map(of, drawn)
+        assert one == pytest.approx(expected, abs=0.05)

@@ -1,5 +1,8 @@
 """Settings of `fit`: presets, TOML, values out of range; pictures in memory."""
 
+import dataclasses
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from fit_runs import write_pictures
 from keras_se import training
 from keras_se.training import FitSettings, settings_file, sources
 from keras_se.training.fit_compile import Stage, make_schedule
+from keras_se.training.settings import NO_PART_OF_THE_RESULT
 from keras_se.training.source import Source
 from keras_se.training.source_arrays import CLASS_NAMES
 
@@ -63,6 +67,40 @@ def test_a_data_set_of_a_folder(tmp_path):
         np.testing.assert_array_equal(kept.read(number), read.read(number))
 
 
+@pytest.mark.parametrize("mode", ["categorical", "binary", "int"])
+def test_the_label_modes_of_keras(tmp_path, mode):
+    folder = write_pictures(tmp_path) / "train"
+    if mode == "binary":
+        shutil.rmtree(folder / "class2")
+    data = keras.utils.image_dataset_from_directory(
+        folder, image_size=(32, 32), label_mode=mode, shuffle=False, verbose=False
+    )
+    kept, _ = sources.load_sources(FitSettings("mine"), data, data)
+    read, _ = sources.load_sources(FitSettings(folder), None, None)
+    assert kept.class_names == read.class_names
+    assert np.bincount(kept.labels).tolist() == [14] * len(kept.class_names)
+
+
+def test_pictures_of_the_library_and_classes_without_one():
+    images, labels = pixels(9, 8, 8, 3), np.arange(9) % 3
+    held = training.Pictures(images, labels, ("a", "b", "c", "d"))
+    kept, _ = sources.load_sources(FitSettings("mine"), held, held)
+    assert kept.class_names == ("a", "b", "c", "d")
+    one_hot = images, np.eye(4)[labels]
+    kept, _ = sources.load_sources(FitSettings("mine"), one_hot, one_hot)
+    assert len(kept.class_names) == 4
+    assert kept.labels.tolist() == [0, 1, 2] * 3
+
+
+def test_other_pixels_are_other_pictures():
+    images, labels = pixels(9, 8, 8, 3), np.arange(9) % 3
+    one, again, other = (
+        sources.load_sources(FitSettings("mine"), (given, labels))[0].digest()
+        for given in (images, images.copy(), 255 - images)
+    )
+    assert one == again != other
+
+
 def test_data_sets_that_cannot_be_used():
     images, labels = pixels(4, 8, 8, 3), np.arange(4)
     endless = tf.data.Dataset.from_tensor_slices((images, labels)).repeat()
@@ -70,6 +108,11 @@ def test_data_sets_that_cannot_be_used():
         (endless, "finite"),
         ((images / 255, labels), "not normalised"),
         ((images, labels / 4), "integer labels"),
+        ((images, np.array(["a", "b", "a", "b"])), "Labels are integers.*<U1"),
+        ((images, np.full((4, 2), 0.5)), "or one-hot"),
+        (tf.data.Dataset.from_tensor_slices(images), r"elements \(images, labels\)"),
+        (tf.data.Dataset.from_tensor_slices((images, labels, labels)), r"\(images, labels\)"),
+        (tf.data.Dataset.from_tensor_slices({"image": images}), r"\(images, labels\)"),
         ((images[..., :2], labels), r"\(n, height, width, 3\)"),
         ("pictures", "Received: str"),
     ):
@@ -142,6 +185,48 @@ def test_options_of_the_network_add_up_while_it_is_the_same(tmp_path):
     assert other.model_options == {}
 
 
+def test_settings_hold_plain_values(tmp_path):
+    """NumPy's numbers and paths, and a character that JSON and TOML write otherwise."""
+    made = FitSettings(
+        tmp_path / "del\x7f",
+        epochs=np.int64(7),
+        seed=np.int32(3),
+        weight_decay=np.float32(0.5),
+        flip=np.bool_(False),
+        weights=tmp_path / "a.safetensors",
+    )
+    file = tmp_path / "settings.toml"
+    file.write_text(settings_file.to_toml(made), "utf-8")
+    assert training.make_settings(file=file) == made
+
+
+def test_every_field_comes_back_from_toml(tmp_path):
+    other = {
+        "weights": "w",
+        "model_options": {"depth": 8, "name": "Löwe 'a\"b\\"},
+        "decay_at": (0.25,),
+        "epochs": 9,
+        "image_size": 40,
+        "loss": "binary",
+        "optimizer": "lamb",
+        "schedule": "step",
+        "warmup": 0.0,
+        "crop": "none",
+        "precision": "mixed_bfloat16",
+        "jit": "on",
+    }
+    for one in dataclasses.fields(FitSettings):
+        if one.name not in other and one.name not in ("data", *NO_PART_OF_THE_RESULT):
+            kind = type(one.default)
+            other[one.name] = {bool: lambda d: not d, str: str, int: lambda d: d + 1}.get(
+                kind, lambda d: d / 2 + 0.125
+            )(one.default)
+    made = FitSettings("Bilder von überall/ä b", **other | {"model": "SEResNet50"})
+    file = tmp_path / "settings.toml"
+    file.write_text(settings_file.to_toml(made), "utf-8")
+    assert training.make_settings(file=file) == made
+
+
 def test_values_win_over_the_file_and_the_file_over_the_preset(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('preset = "cifar"\ndata = "pictures"\nepochs = 10\nbatch_size = 32\n')
@@ -163,6 +248,9 @@ def test_values_win_over_the_file_and_the_file_over_the_preset(tmp_path):
         ({"validation_crop": 1.5}, r"validation_crop.*in \[0, 1\]"),
         ({"flip": "no"}, "true or false"),
         ({"model_options": {"attention": None}}, "model_options"),
+        ({"model_options": "depth"}, "by name, such as"),
+        ({"weights": 3}, "`weights` must be text"),
+        ({"model": b"\xff.keras".decode(errors="surrogateescape")}, "must be Unicode"),
     ],
 )
 def test_settings_are_checked(values, message):

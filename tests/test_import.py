@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 EXTRAS = {
     "ai_edge_litert",
     "ai_edge_quantizer",
@@ -27,39 +29,41 @@ import keras
 before, start = set(sys.modules), time.process_time()
 import keras_se
 seconds = time.process_time() - start
-print(json.dumps({"seconds": seconds, "modules": sorted(set(sys.modules) - before)}))
+modules = sorted(set(sys.modules) - before)
+assert keras_se.explain.sensitivity and "explain" in keras_se.__all__
+try:
+    keras_se.no_such_name
+except AttributeError as error:
+    message = str(error)
+print(json.dumps({"seconds": seconds, "modules": modules, "message": message}))
 """
 
 
-def measured():
+def measure():
     output = subprocess.run(
         [sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True
     ).stdout
     return json.loads(output.splitlines()[-1])
 
 
-def test_import_costs_at_most_a_fifth_of_a_second_over_keras():
+@pytest.fixture(scope="module")
+def measured():
+    """Of one process: to import Keras takes seconds."""
+    return measure()
+
+
+def test_import_costs_at_most_a_fifth_of_a_second_over_keras(measured):
     """CPU time, and the best of up to five runs: other work on the machine only ever adds."""
-    assert any(measured()["seconds"] <= 0.2 for _ in range(5))
+    seconds = measured["seconds"]
+    assert seconds <= 0.2 or any(measure()["seconds"] <= 0.2 for _ in range(4))
 
 
-def test_explain_is_imported_when_it_is_asked_for():
-    code = """
-import keras_se, sys
-assert "keras_se.explain" not in sys.modules
-assert keras_se.explain.sensitivity and "explain" in keras_se.__all__
-try:
-    keras_se.no_such_name
-except AttributeError as error:
-    print(error)
-"""
-    output = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert "has no attribute 'no_such_name'" in output.stdout
+def test_explain_is_imported_when_it_is_asked_for(measured):
+    assert "keras_se.explain" not in measured["modules"]
+    assert "has no attribute 'no_such_name'" in measured["message"]
 
 
-def test_import_brings_no_extra():
-    imported = {module.partition(".")[0] for module in measured()["modules"]}
+def test_import_brings_no_extra(measured):
+    imported = {module.partition(".")[0] for module in measured["modules"]}
     assert "keras_se" in imported
     assert not imported & EXTRAS

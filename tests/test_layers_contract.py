@@ -169,6 +169,16 @@ def test_config_holds_every_argument(case):
     assert arguments - {"self", "kwargs", "data_format"} <= set(case.make().get_config())
 
 
+@pytest.mark.parametrize("layer", [*GATES.values(), *(partial(c, 64) for c in CONVS.values())])
+def test_every_kernel_may_have_an_initializer_and_a_regularizer(layer):
+    layer = layer(kernel_initializer=keras.initializers.Constant(0.25), kernel_regularizer="l2")
+    layer = type(layer).from_config(layer.get_config())
+    layer(images())
+    kernels = [w for w in layer.trainable_weights if w.name == "kernel"]
+    assert kernels and len(layer.losses) == len(kernels)
+    assert any((ops.convert_to_numpy(kernel) == 0.25).all() for kernel in kernels)
+
+
 def test_saved_model_gives_equal_outputs(case, tmp_path):
     model = model_of(built(case), case)
     model.save(tmp_path / "m.keras")

@@ -4,49 +4,72 @@ import functools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 
-from keras_se import applications
-from keras_se.applications import ResNet18, ResNetCIFAR, SEResNet18, SEResNetCIFAR
+from keras_se import applications, insert, remove
+from keras_se.applications import (
+    VGG16BN,
+    MobileNet,
+    ResNet18,
+    ResNetCIFAR,
+    SEMobileNet,
+    SEResNet18,
+    features,
+)
+from keras_se.applications.constructor import constructor
 from keras_se.applications.residual import ResidualSpec
 from keras_se.layers import CONVS, GATES, SqueezeExcite
 
 SMALL = {"weights": None, "input_shape": (32, 32, 3), "classes": 5}
+SEResNetCIFAR = functools.partial(applications.SEResNetCIFAR, 8)  # one block in each stage
+
+
+def narrow(name):
+    """The constructor of a network that is narrower, with two blocks in each stage."""
+    spec = getattr(applications, name).spec
+    return constructor(replace(spec, depths=(2, 2, 2, 2), widths=(16, 32, 64, 128)), "A network.")
+
+
+BLOCKS = {"basic": functools.partial(ResNetCIFAR, 8), "bottleneck": narrow("ResNet50")}
 
 
 def images(shape=(2, 32, 32, 3)):
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
+@functools.cache
+def parameters_without_attention(block):
+    return BLOCKS[block](**SMALL, attention=None).count_params()
+
+
 @pytest.mark.parametrize("gate", GATES)
 def test_every_gate_fits_every_block(gate):
-    for network in (ResNetCIFAR, functools.partial(applications.ResNet50, stages=(5,))):
+    for block, network in BLOCKS.items():
         model = network(**SMALL, attention=gate)
         assert model(images()).shape == (2, 5)
-        plain = network(**SMALL, attention=None)
-        assert model.count_params() > plain.count_params()
+        assert model.count_params() > parameters_without_attention(block)
 
 
 @pytest.mark.parametrize("conv", CONVS)
 def test_every_convolution_fits_every_block(conv):
-    for network in (ResNetCIFAR, functools.partial(applications.ResNet50, stages=(5,))):
+    for block, network in BLOCKS.items():
         model = network(**SMALL, conv=conv)
         assert model(images()).shape == (2, 5)
         replaced = [layer for layer in model.layers if isinstance(layer, CONVS[conv])]
-        assert len(replaced) == (9 if network is ResNetCIFAR else 3)
+        assert len(replaced) == {"basic": 3, "bottleneck": 8}[block]
 
 
 @pytest.mark.parametrize("placement", ResidualSpec.PLACEMENTS)
-@pytest.mark.parametrize("network", [SEResNet18, applications.SEResNet50])
+@pytest.mark.parametrize("network", [narrow("SEResNet18"), narrow("SEResNet50")])
 def test_placements(network, placement):
     model = network(**SMALL, placement=placement, stages=(2,))
     assert np.isfinite(model(images())).all()
-    blocks = {18: 2, 50: 3}[18 if network is SEResNet18 else 50]
     gates = [p for p in (w.path for w in model.weights) if p.endswith("expand/kernel")]
-    assert len(gates) == blocks
+    assert len(gates) == 2
 
 
 def test_placements_are_different_networks():
@@ -66,9 +89,10 @@ def test_stages_choose_where_attention_goes():
 
 
 def test_attention_may_be_a_callable():
-    model = ResNetCIFAR(**SMALL, attention=functools.partial(SqueezeExcite, ratio=4, gate="tanh"))
+    gate = functools.partial(SqueezeExcite, ratio=4, gate="tanh")
+    model = ResNetCIFAR(8, **SMALL, attention=gate)
     ratios = [layer.ratio for layer in model._flatten_layers() if isinstance(layer, SqueezeExcite)]
-    assert ratios == [4] * 9
+    assert ratios == [4] * 3
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -122,10 +146,16 @@ def test_input_tensor():
         ({"ratio": 0}, "ratio=0"),
         ({"ratio": 128}, "ratio=128"),
         ({"classes": 0}, "classes=0"),
+        ({"classes": "ten"}, "classes='ten'"),
+        ({"classes": [10]}, "classes=[10]"),
+        ({"variant": ["v1.5"]}, "variant=['v1.5']"),
         ({"pooling": "mean"}, "pooling='mean'"),
         ({"input_shape": (16, 32, 3)}, "input_shape=(16, 32, 3)"),
         ({"input_shape": (32, 32)}, "input_shape=(32, 32)"),
         ({"input_shape": (32, 32, None)}, "input_shape=(32, 32, None)"),
+        ({"input_shape": (32.0, 32, 3)}, "input_shape=(32.0, 32, 3)"),
+        ({"input_shape": 224}, "input_shape=224"),
+        ({"input_shape": "large"}, "input_shape=large"),
         ({"input_tensor": np.zeros((1, 32, 32, 3))}, "ndarray"),
         ({"weights": "no/such/file.weights.h5"}, "no/such/file.weights.h5"),
     ],
@@ -134,6 +164,27 @@ def test_bad_arguments(arguments, received):
     with pytest.raises(ValueError) as error:
         SEResNet18(**{"weights": None, **arguments})
     assert "Received" in str(error.value) and received in str(error.value)
+
+
+@pytest.mark.parametrize("depth", ["20", 20.0, 21, True])
+def test_bad_depths(depth):
+    with pytest.raises(ValueError, match=f"Received: depth={depth!r}"):
+        applications.SEResNetCIFAR(depth)
+
+
+@pytest.mark.parametrize("alpha", ["1.0", 0, True])
+def test_bad_widths(alpha):
+    with pytest.raises(ValueError, match=f"Received: alpha={alpha!r}"):
+        SEMobileNet(alpha=alpha)
+
+
+@pytest.mark.parametrize(
+    "make", [ResNet18, functools.partial(ResNet18, placement="post"), VGG16BN, MobileNet]
+)
+def test_a_gate_that_changes_the_shape_is_refused(make):
+    pool = functools.partial(keras.layers.GlobalAveragePooling2D, keepdims=True)
+    with pytest.raises(ValueError, match=r"keep.*shape.*Received: GlobalAveragePooling2D.* 1, 1"):
+        make(**SMALL, attention=pool)
 
 
 def test_channels_first_is_refused():
@@ -177,6 +228,15 @@ def test_save_and_load_in_another_process(tmp_path):
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
 
 
+def test_keras_old_format_needs_the_class(tmp_path):
+    model = SEResNetCIFAR(8)
+    model.save(tmp_path / "model.h5")
+    known = {"ImageModel": applications.ImageModel}
+    loaded = keras.models.load_model(tmp_path / "model.h5", custom_objects=known)
+    np.testing.assert_array_equal(loaded(images()), model(images()))
+    assert loaded.preprocess == model.preprocess
+
+
 def test_config_round_trip():
     model = SEResNetCIFAR(**SMALL)
     other = type(model).from_config(model.get_config())
@@ -194,12 +254,25 @@ def test_a_clone_has_the_layers_and_asks_for_the_preprocessing(tmp_path):
     clone.save(tmp_path / "clone.keras")
     with pytest.raises(AttributeError, match=r"clone\.preprocess = model\.preprocess"):
         keras.saving.load_model(tmp_path / "clone.keras").preprocess(images())
+    for changed in (features(clone), remove(insert(clone, "eca", after="stage"))):
+        with pytest.raises(AttributeError, match=r"clone\.preprocess"):
+            changed.preprocess(images())
     clone.preprocess = model.preprocess
     np.testing.assert_array_equal(clone.preprocess(images()), model.preprocess(images()))
 
 
-@pytest.mark.parametrize("arguments", [{"attention": "se"}, {"attention": "cbam"}, {"conv": "sk"}])
-@pytest.mark.parametrize("jit_compile", [False, True])
+# That XLA takes every layer is shown in test_layers_contract.py, in seconds.
+@pytest.mark.parametrize(
+    "arguments, jit_compile",
+    [
+        ({"attention": "se"}, False),
+        ({"attention": "cbam"}, False),
+        ({"conv": "sk"}, False),
+        ({"attention": "se"}, True),
+        pytest.param({"attention": "cbam"}, True, marks=pytest.mark.slow),
+        pytest.param({"conv": "sk"}, True, marks=pytest.mark.slow),
+    ],
+)
 def test_training_moves_every_weight(arguments, jit_compile):
     model = ResNetCIFAR(8, **SMALL, **arguments)
     optimizer = keras.optimizers.SGD(0.1)

@@ -1,6 +1,10 @@
-"""Every row of every table, recomputed: names, parameters, GMACs, outputs."""
+"""Every row of every table, recomputed: names, parameters, GMACs, outputs.
+
+`make test-models` builds the deepest networks.
+"""
 
 import inspect
+import math
 import pickle
 
 import keras
@@ -10,6 +14,15 @@ from keras_se import applications
 from keras_se.applications import list_models, profile, summary_table
 
 VARIANTS = [(name, variant) for name, variants in list_models().items() for variant in variants]
+MANY_BLOCKS = 30  # of ResNet-101 and beyond, which repeat those of ResNet-50
+
+
+def row(name, variant):
+    depths = getattr(getattr(applications, name).spec, "depths", ())
+    marks = pytest.mark.slow if sum(depths) > MANY_BLOCKS else ()
+    return pytest.param(name, variant, marks=marks)
+
+
 DEPTHS = [
     (name, depth)
     for name in ("ResNetCIFAR", "SEResNetCIFAR")
@@ -18,11 +31,13 @@ DEPTHS = [
 
 
 @pytest.fixture(autouse=True)
-def kernels_of_zeros(monkeypatch):
-    """Counting needs no random numbers, which take half of the time to build a network."""
+def weights_of_shapes_alone(monkeypatch):
+    """Counting needs no numbers, which take most of the time to build a network."""
     zeros = keras.initializers.Zeros()
     initializer = keras.initializers.VarianceScaling
     monkeypatch.setattr(initializer, "__call__", lambda _, shape, dtype=None: zeros(shape, dtype))
+    with keras.StatelessScope(initialize_variables=False):
+        yield
 
 
 def check_figures(model, figures):
@@ -31,18 +46,58 @@ def check_figures(model, figures):
     assert cost.gmacs == pytest.approx(figures.gmacs, abs=5e-5)
 
 
+L = keras.layers
+
+
 @pytest.mark.parametrize(
     "layer, macs",
     [
-        (keras.layers.SeparableConv2D(5, 3, strides=2), (9 * 4 + 4 * 5) * 3 * 2),
-        (keras.layers.Conv2DTranspose(5, 3, strides=2), 9 * 5 * 4 * 7 * 6),
+        (L.SeparableConv2D(5, 3, strides=2), (9 * 4 + 4 * 5) * 3 * 2),
+        (L.SeparableConv2D(5, 3, depth_multiplier=2), (9 * 8 + 8 * 5) * 5 * 4),
+        (L.DepthwiseConv2D(3, depth_multiplier=2), 9 * 8 * 5 * 4),
+        (L.Conv2DTranspose(5, 3, strides=2), 9 * 5 * 4 * 7 * 6),
+        (L.Conv2D(6, 3, groups=2, activation=L.LeakyReLU(0.1)), 9 * 2 * 6 * 5 * 4),
+        (L.Dense(5, activation=L.ReLU()), 4 * 5 * 7 * 6),
+        (L.EinsumDense("abcd,de->abce", (None, None, 5)), 4 * 5 * 7 * 6),
+        (L.EinsumDense("...d,dhe->...he", (2, 5)), 4 * 2 * 5 * 7 * 6),
     ],
 )
-def test_macs_of_other_convolutions(layer, macs):
+def test_macs_of_other_layers(layer, macs):
     assert profile(keras.Sequential([keras.Input((7, 6, 4)), layer])).macs == macs
 
 
-@pytest.mark.parametrize("name, variant", VARIANTS)
+def test_macs_do_not_depend_on_where_the_channels_are():
+    class ChannelsFirst(L.Conv2D):
+        """TensorFlow has no such convolution on a CPU."""
+
+        def call(self, inputs):
+            return keras.ops.zeros((1, *self.compute_output_shape(inputs.shape)[1:]))
+
+    layer = ChannelsFirst(5, 3, data_format="channels_first")
+    assert profile(keras.Sequential([keras.Input((4, 7, 6)), layer])).macs == 9 * 4 * 5 * 5 * 4
+
+
+def any_size():
+    return keras.Sequential([keras.Input((None, None, 3)), L.ReLU()])
+
+
+@pytest.mark.parametrize(
+    "make, input_shape, received",
+    [
+        (lambda: "SEResNet50", None, "of type str"),
+        (lambda: keras.Sequential([L.Dense(3)]), None, "of type Sequential"),
+        (lambda: keras.Model([x := keras.Input((4,)), y := keras.Input((4,))], x + y), None, "inp"),
+        (any_size, None, "input_shape=None"),
+        (any_size, 32, "input_shape=32"),
+        (any_size, (32, 32), r"=\(32, 32\)"),
+    ],
+)
+def test_models_that_have_no_profile(make, input_shape, received):
+    with pytest.raises(ValueError, match=f"Received: .*{received}"):
+        profile(make(), input_shape)
+
+
+@pytest.mark.parametrize("name, variant", [row(*variant) for variant in VARIANTS])
 def test_parameters_and_gmacs_are_those_of_the_table(name, variant):
     constructor = getattr(applications, name)
     model = constructor(weights=None, variant=variant)
@@ -72,13 +127,13 @@ def test_published_totals_with_moving_statistics():
 )
 def test_reduction_ratios_of_the_paper(ratio, parameters):
     model = applications.SEResNet50(weights=None, input_shape=(32, 32, 3), ratio=ratio)
-    assert sum(w.numpy().size for w in model.trainable_weights) == parameters
+    assert sum(math.prod(w.shape) for w in model.trainable_weights) == parameters
 
 
 def test_inner_placement_has_the_papers_size():
     # Table 14 of Hu et al. gives 25.8 M for SE inside the 3x3; (2 / r) sum of C^2 gives 25.7.
     model = applications.SEResNet50(weights=None, input_shape=(32, 32, 3), placement="inner")
-    parameters = sum(w.numpy().size for w in model.trainable_weights)
+    parameters = sum(math.prod(w.shape) for w in model.trainable_weights)
     assert parameters == pytest.approx(25.8e6, abs=0.1e6)
 
 

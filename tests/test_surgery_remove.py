@@ -256,6 +256,9 @@ def test_what_prune_refuses():
     with pytest.raises(ValueError, match="no gates"):
         keras_se.prune_gates(sequence(conv("c")), IMAGES)
     model = keras_se.insert(sequence(conv("c")), after="c")
+    for images in (iter(IMAGES), IMAGES.tolist()):
+        with pytest.raises(TypeError, match=r"must be an array.*Received"):
+            keras_se.prune_gates(model, images)
     with pytest.raises(ValueError, match="threshold=-1"):
         keras_se.prune_gates(model, IMAGES, threshold=-1)
     with pytest.raises(ValueError, match="0 pictures"):

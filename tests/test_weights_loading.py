@@ -65,7 +65,9 @@ SHAPES = {  # of timm 1.0.31 and the authors' CBAM
 @pytest.mark.parametrize("name", SHAPES)
 def test_there_and_back(name):
     entry = ARCHITECTURES[name]
-    model = entry.constructor(weights=None, variant=entry.variant, classes=7, **SMALL)
+    model = getattr(applications, entry.network)(
+        weights=None, variant=entry.variant, classes=7, **SMALL
+    )
     assert model.architecture == name
     state_dict = to_state_dict(model)
     assert {key: state_dict[key].shape for key in SHAPES[name]} == SHAPES[name]
@@ -83,7 +85,9 @@ def test_the_architecture_survives_saving(network, tmp_path):
 def test_keys_do_not_depend_on_how_the_network_was_made(name, tmp_path):
     entry = ARCHITECTURES[name]
     with keras.name_scope("student"):
-        model = entry.constructor(weights=None, variant=entry.variant, classes=7, **SMALL)
+        model = getattr(applications, entry.network)(
+            weights=None, variant=entry.variant, classes=7, **SMALL
+        )
     state_dict = to_state_dict(model)
     model.save(tmp_path / "model.keras")
     for other in (
@@ -237,6 +241,46 @@ def test_a_keras_file_with_more_than_the_network_is_refused(tmp_path, suffix):
     np.testing.assert_array_equal(trunk.weights[-1], model.weights[-3])
 
 
+@pytest.mark.parametrize(
+    "make, suffix",
+    [
+        (applications.SEResNetCIFAR, ".weights.h5"),
+        (applications.SEResNetCIFAR, ".keras"),
+        (applications.VGG16BN, ".weights.h5"),  # a head of three dense layers
+    ],
+)
+def test_other_classes_than_a_keras_files_start_a_new_classifier(tmp_path, make, suffix):
+    path = tmp_path / f"model{suffix}"
+    model = make(weights=None, classes=7, input_shape=(32, 32, 3))
+    model.save_weights(path) if suffix == ".weights.h5" else model.save(path)
+    with pytest.warns(UserWarning, match="for 7 classes.* new classifier for 3"):
+        other = make(weights=path, classes=3, input_shape=(32, 32, 3))
+    assert other.output_shape == (None, 3)
+    trunk, expected = (keras.Model(m.input, m.layers[-2].output) for m in (other, model))
+    np.testing.assert_array_equal(trunk(images()), expected(images()))
+    with pytest.raises(ValueError, match=r"(?s)another network than 'seresnet|vgg.*Received"):
+        make(weights=path, include_top=True, input_shape=(32, 32, 3))
+
+
+def test_a_keras_files_pixels_come_with_its_weights(tmp_path):
+    model = applications.SEResNetCIFAR(8)
+    model.preprocess = applications.Preprocessing((1, 2, 3), (4, 5, 6))
+    model.save(tmp_path / "model.keras")
+    loaded = applications.SEResNetCIFAR(8, weights=tmp_path / "model.keras")
+    assert loaded.preprocess == model.preprocess
+    keras.models.clone_model(model).save(tmp_path / "clone.keras")  # it knows none
+    clone = applications.SEResNetCIFAR(8, weights=tmp_path / "clone.keras")
+    assert clone.preprocess == applications.SEResNetCIFAR(8).preprocess
+
+
+def test_a_keras_file_of_another_variant_is_refused(tmp_path):
+    """All shapes are equal: the strides are not."""
+    model = applications.SEResNet50(weights=None, variant="original", **SMALL)
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match=r"'legacy_seresnet50'.*variant 'v1\.5'.*Received"):
+        applications.SEResNet50(weights=tmp_path / "model.keras", **SMALL)
+
+
 @pytest.mark.parametrize("name", ["model.h5", "model.weights.h5", "model.keras"])
 def test_a_damaged_keras_file(tmp_path, name):
     (tmp_path / name).write_bytes(b"no such thing")
@@ -249,8 +293,10 @@ def test_bad_arguments_of_from_checkpoint(file):
         from_checkpoint(file, "seresnet51")
     with pytest.raises(FileNotFoundError, match=r"nothing\.pth"):
         from_checkpoint("nothing.pth", "seresnet18")
-    with pytest.raises(ValueError, match="variant"):
-        from_checkpoint(file, "seresnet18", variant="original")
+    for path in (file, file.with_name("model.keras")):
+        path.touch()
+        with pytest.raises(ValueError, match=r"variant.*Received: \['variant'\]"):
+            from_checkpoint(path, "seresnet18", variant="original")
 
 
 def test_keras_files_go_through_from_checkpoint_too(network, tmp_path):

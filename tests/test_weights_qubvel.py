@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from keras_se import applications
 from keras_se.applications import ARCHITECTURES, SEResNet50, SEResNeXt50, from_checkpoint
 
 SMALL = {"input_shape": (32, 32, 3)}
@@ -75,7 +76,9 @@ def cut(group, attribute):
 
 def network(name, **arguments):
     entry = ARCHITECTURES[name]
-    model = entry.constructor(weights=None, variant=entry.variant, **SMALL, **arguments)
+    model = getattr(applications, entry.network)(
+        weights=None, variant=entry.variant, **SMALL, **arguments
+    )
     rng = np.random.default_rng(0)
     for weight in model.weights:
         if len(weight.shape) == 1:

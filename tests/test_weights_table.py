@@ -8,6 +8,7 @@ import pytest
 from keras_se import applications
 from keras_se.applications import ARCHITECTURES, WEIGHTS, list_models, published_weights
 from keras_se.applications.registry import MODELS
+from keras_se.applications.residual import ResidualSpec
 
 ROWS = list(WEIGHTS.values())
 
@@ -61,4 +62,4 @@ def test_the_default_variant_has_the_best_weights(name):
 def test_architectures_are_networks_of_ours(name):
     entry = ARCHITECTURES[name]
     assert entry.variant in list_models()[entry.network]
-    assert entry.constructor is getattr(applications, entry.network)
+    assert isinstance(getattr(applications, entry.network).spec, ResidualSpec)  # see `Layout`

@@ -8,7 +8,8 @@ is imported when a model is converted, not before.
 
 from .bounds import Bounds, Choice
 from .c_array import c_name, to_c_array
-from .compare import Comparison, compare
+from .compare import compare
+from .comparison import Comparison
 from .convert import convert
 from .gates import Gate
 from .images import Images, load_images
@@ -20,7 +21,8 @@ from .metadata import add_metadata
 from .onnx_export import OnnxResult, to_onnx
 from .passes import Lowering
 from .preprocess import Preprocess
-from .qat import calibrate_ranges, quantize_aware, strip
+from .qat.aware import quantize_aware
+from .qat.quantize import calibrate_ranges, strip
 from .recipe import RECIPES, Recipe, get_recipe
 from .report import FileReport, report
 from .result import BoundNotMet, Report, Result

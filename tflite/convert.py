@@ -13,15 +13,15 @@ from .converter import check_file, convert_file
 from .gates import Gate, measure_gates
 from .images import Images, load_images
 from .inspect import inspect
-from .labels import labels_of_model
 from .layerwise import LayerError, layer_errors, spread_loss, worst_layers
 from .logits import drop_final_activation
 from .lower import lower
 from .metadata import add_metadata
+from .model_labels import labels_of_model
 from .normalisation import Normalisation, normalisation, with_origin
 from .passes import Lowering, apply_passes
 from .qat.deploy import deployed
-from .qat.quantize import is_quantized
+from .qat.model import is_quantized
 from .recipe import Recipe, get_recipe
 from .requests import (
     check_classes,

@@ -1,17 +1,12 @@
 """What is inside a .tflite file, and what of it XNNPACK runs."""
 
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from ..names import counted
 from . import flatfile
 from .label_file import read_labels
-from .run import Runner, TensorInfo, read_model
-
-if TYPE_CHECKING:
-    from .result import Result
+from .run import File, Runner, TensorInfo, read_model
 
 _MOST = 5  # labels that are shown
 
@@ -88,7 +83,7 @@ class Inspection:
         return "\n".join(lines)
 
 
-def inspect(model: "Result | bytes | str | os.PathLike") -> Inspection:
+def inspect(model: File) -> Inspection:
     """List a file's operators, tensors and XNNPACK partitions.
 
     Args:

@@ -8,6 +8,7 @@ import keras
 
 from .images import Images
 from .preprocess import Preprocess
+from .qat.model import is_quantized, takes_raw_pixels
 
 INCLUDED: Final = "included"
 RAW_PIXELS = (
@@ -29,9 +30,6 @@ def normalisation(model: keras.Model, preprocess: Normalisation) -> tuple[Prepro
     Raises:
         ValueError: for another word, or where the normalisation would be there twice.
     """
-    # Here, because `quantize_aware` asks for a normalisation too.
-    from .qat.quantize import is_quantized, takes_raw_pixels
-
     if is_quantized(model):
         raw_pixels = takes_raw_pixels(model)
         if preprocess is not None and not (raw_pixels and preprocess == INCLUDED):
@@ -96,16 +94,3 @@ def _is_affine(operation, channels: int) -> bool:
         return False
     inputs = operation._inbound_nodes[0].input_tensors
     return len(inputs) == 1 and len(inputs[0].shape) == 4 and inputs[0].shape[-1] == channels
-
-
-def check_same(file, raw_pixels: bool, preprocess: Normalisation) -> None:
-    """Raise where a `Result` was converted with another normalisation than is passed now.
-
-    Bytes and paths do not say. Images in one form, fed to a file of the other, would give figures
-    that mean nothing.
-    """
-    from .result import Result  # here, because it holds what `compare` returns
-
-    if isinstance(file, Result) and file.report.preprocess != raw_pixels:
-        inside = "in the file: pass" if file.report.preprocess else "not in the file: leave out"
-        raise ValueError(f"The normalisation is {inside} preprocess. Received: {preprocess!r}")

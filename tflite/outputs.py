@@ -10,8 +10,7 @@ import numpy as np
 from .flatfile import with_logits
 from .images import Images
 from .logits import drop_final_activation, final_activation
-from .qat.model import QuantizedModel
-from .qat.quantize import is_quantized
+from .qat.model import QuantizedModel, is_quantized
 from .run import Runner
 from .scores import class_rows
 

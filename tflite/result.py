@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ..files import write_whole
 from .bounds import Choice
-from .compare import Comparison
+from .comparison import Comparison
 from .gates import Gate
 from .inspect import Inspection
 from .layerwise import LayerError
+from .normalisation import Normalisation
 from .recipe import Recipe
 
 
@@ -146,3 +147,14 @@ def _finite(row: dict) -> dict:
         key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in row.items()
     }
+
+
+def check_same(file, raw_pixels: bool, preprocess: Normalisation) -> None:
+    """Raise where a `Result` was converted with another normalisation than is passed now.
+
+    Bytes and paths do not say. Images in one form, fed to a file of the other, would give figures
+    that mean nothing.
+    """
+    if isinstance(file, Result) and file.report.preprocess != raw_pixels:
+        inside = "in the file: pass" if file.report.preprocess else "not in the file: leave out"
+        raise ValueError(f"The normalisation is {inside} preprocess. Received: {preprocess!r}")

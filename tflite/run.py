@@ -9,6 +9,8 @@ from typing import SupportsBytes
 
 import numpy as np
 
+File = SupportsBytes | str | os.PathLike  # of a .tflite model: bytes, a `Result` or a path
+
 
 @dataclass(frozen=True)
 class TensorInfo:
@@ -56,9 +58,7 @@ class Runner:
         FileNotFoundError: when there is no file at the path.
     """
 
-    def __init__(
-        self, model: bytes | str | os.PathLike, num_threads: int = 1, xnnpack: bool = True
-    ):
+    def __init__(self, model: File, num_threads: int = 1, xnnpack: bool = True):
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         if num_threads < 1:
@@ -148,7 +148,7 @@ def latencies_ms(
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
-def read_model(model: SupportsBytes | str | os.PathLike) -> bytes:
+def read_model(model: File) -> bytes:
     """The bytes of a .tflite file, given as bytes, as `Result` or as path.
 
     Raises:

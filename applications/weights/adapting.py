@@ -7,13 +7,13 @@ import keras
 import numpy as np
 
 from ...walk import weights_by_path
-from .architectures import Architecture
+from .layout import Layout
 
 
 def adapt(
     model: keras.Model,
     entries: Mapping[str, np.ndarray],
-    architecture: Architecture,
+    layout: Layout,
     new_head: bool,
 ) -> tuple[dict[str, np.ndarray], set[str]]:
     """The entries of a state dict that a model takes.
@@ -21,7 +21,7 @@ def adapt(
     Args:
         model: the network.
         entries: PyTorch's keys and arrays.
-        architecture: gives the keys of the model's weights.
+        layout: gives the keys of the model's weights.
         new_head: whether a classifier for another number of classes may stay as it is.
 
     Returns:
@@ -30,14 +30,14 @@ def adapt(
         channels; and the keys of the weights that start anew.
     """
     weights = weights_by_path(model)
-    shapes = {architecture.key(path): tuple(w.shape) for path, w in weights.items()}
-    head = {architecture.key(f"predictions/{part}") for part in ("kernel", "bias")}
+    shapes = {layout.key(path): tuple(w.shape) for path, w in weights.items()}
+    head = {layout.key(f"predictions/{part}") for part in ("kernel", "bias")}
     entries = dict(entries)
     anew = set()
     if head.isdisjoint(shapes):
         entries = {key: array for key, array in entries.items() if key not in head}
     elif new_head and head <= shapes.keys() & entries.keys():
-        classes = shapes[architecture.key("predictions/bias")][0]
+        classes = shapes[layout.key("predictions/bias")][0]
         theirs = {entries[key].shape[0] for key in head if entries[key].ndim}
         if len(theirs) == 1 and theirs != {classes}:
             warnings.warn(
@@ -48,7 +48,7 @@ def adapt(
             entries = {key: array for key, array in entries.items() if key not in head}
             anew = head
     for path in ("stem_conv/kernel", "stem_conv1/kernel"):
-        key = architecture.key(path)
+        key = layout.key(path)
         if key in shapes and key in entries and entries[key].ndim == 4:
             entries[key] = adapt_channels(entries[key], shapes[key][2])
     return entries, anew

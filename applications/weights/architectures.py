@@ -1,30 +1,18 @@
 """The networks under the names of their checkpoints, and what the keys are called there.
 
 A checkpoint is a state dict: {key: array} in PyTorch's layout. Each of our weights has
-a path, "stage2_block1_tail/gate/reduce/kernel"; a layout is the ordered list of regular
-expressions that turns such a path into the key that one code base uses for it.
+a path, "stage2_block1_tail/gate/reduce/kernel"; rules are the ordered list of regular
+expressions that turns such a path into the key that one code base uses for it (see `Layout`).
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from ..preprocessing import IMAGENET, Preprocessing
 
-if TYPE_CHECKING:
-    from ..constructor import Constructor
-    from ..residual import ResidualSpec
-
 Rules = tuple[tuple[str, str | Callable], ...]
 
-VARIABLES: Rules = (
-    (r"/kernel$", ".weight"),
-    (r"/gamma$", ".weight"),
-    (r"/(beta|bias)$", ".bias"),
-    (r"/moving_mean$", ".running_mean"),
-    (r"/moving_variance$", ".running_var"),
-)
 RESIDUAL: Rules = (
     (r"^stem_conv/", "conv1/"),
     (r"^stem_norm/", "bn1/"),
@@ -33,10 +21,6 @@ RESIDUAL: Rules = (
     (r"shortcut_norm", "downsample.1"),
     (r"(layer.*\.)norm(\d)/", r"\1bn\2/"),
     (r"^predictions", "fc"),
-)
-AVERAGE_SHORTCUT: Rules = (
-    (r"shortcut_conv", "downsample.1"),
-    (r"shortcut_norm", "downsample.2"),
 )
 TIMM: Rules = (
     (r"^stem_conv(\d)", lambda m: f"conv1.{3 * int(m[1]) - 3}"),
@@ -83,36 +67,6 @@ class Architecture:
     variant: str = "v1.5"
     preprocess: Preprocessing = IMAGENET
     keras_file: bool = False  # qubvel's Keras .h5, which names no key: see `qubvel`
-
-    @property
-    def constructor(self) -> "Constructor":
-        from ..registry import MODELS  # the constructors themselves read this table
-
-        return MODELS[self.network]
-
-    @property
-    def spec(self) -> "ResidualSpec":
-        """The network's specification; whoever has such checkpoints is residual."""
-        return cast("ResidualSpec", self.constructor.spec)
-
-    @property
-    def layout(self) -> Rules:
-        """From the paths of our weights to the keys of the checkpoint."""
-        spec = self.spec
-        last_norm = {"basic": "norm2", "bottleneck": "norm3"}[spec.block]
-        shortcut = AVERAGE_SHORTCUT if spec.shortcut == "average" else ()
-        return ((r"tail/norm/", f"{last_norm}/"), *shortcut, *self.rules, *VARIABLES)
-
-    def key(self, path: str) -> str:
-        """The checkpoint's key of the weight at `path`."""
-        for pattern, replacement in self.layout:
-            path = re.sub(pattern, replacement, path)
-        return path
-
-    @staticmethod
-    def is_convolution(key: str) -> bool:
-        """Whether PyTorch holds the dense layer at `key` as a 1x1 convolution."""
-        return re.search(r"\.(se|se_module|attn)\.", key) is not None
 
 
 def _by_depth(prefix, network, depths, rules, variant="v1.5", suffix="", **options):

@@ -31,7 +31,12 @@ class DownloadError(OSError):
 
 def cache_directory() -> Path:
     """Where downloads are kept: keras_se in Keras' own folder."""
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras_se"
+    return keras_directory() / "keras_se"
+
+
+def keras_directory() -> Path:
+    """Keras' own folder."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
 
 
 def download(weights: Weights) -> Path:

@@ -13,24 +13,23 @@ from pathlib import Path
 import numpy as np
 
 from ..residual import ResidualSpec
-from .architectures import Architecture
 from .hdf5 import names_in, open_hdf5
 
 
-def read_qubvel(path: Path, architecture: Architecture) -> dict[str, np.ndarray]:
+def read_qubvel(path: Path, spec: ResidualSpec) -> dict[str, np.ndarray]:
     """Read a .h5 file of qubvel's as a state dict with Cadene's keys, in PyTorch's layout.
 
     Args:
         path: what `model.save_weights` or `model.save` wrote; with classifier or without.
-        architecture: one that starts with "qubvel_".
+        spec: of the network that the file holds.
 
     Raises:
-        ValueError: if the layers are not those of the architecture.
+        ValueError: if the layers are not those of the network.
     """
     layers = iter(_layers_with_weights(path))
     state_dict = {}
     try:
-        for name, parts in _layers_in_order(architecture.spec):
+        for name, parts in _layers_in_order(spec):
             pieces = [next(layers) for _ in range(parts)]
             arrays = [np.concatenate(together, axis=-1) for together in zip(*pieces, strict=True)]
             state_dict.update(_entries(name, arrays))
@@ -40,7 +39,7 @@ def read_qubvel(path: Path, architecture: Architecture) -> dict[str, np.ndarray]
             raise ValueError(f"{left_over} layers are left over")
     except (StopIteration, ValueError) as error:
         raise ValueError(
-            f"The layers are not those of the architecture ({error or 'too few'}). "
+            f"The layers are not those of {spec.name} ({error or 'too few'}). "
             f"Received: path={str(path)!r}"
         ) from error
     return state_dict

@@ -3,13 +3,18 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import keras
 
 from ..preprocessing import Preprocessing
+from ..residual import ResidualSpec
+from ..spec import NetworkSpec
 from .architectures import ARCHITECTURES, Architecture, architectures_of
 from .download import download
-from .hdf5 import check_surplus, names_in, open_hdf5
+from .hdf5 import names_in, open_hdf5
+from .keras_file import load_keras_file, saved_config, saved_preprocessing
+from .layout import Layout
 from .qubvel import read_qubvel
 from .reading import read_checkpoint
 from .state_dict import load_state_dict
@@ -24,14 +29,19 @@ class Graph:
     """What decides which checkpoints fit a network.
 
     Attributes:
-        network: name of the constructor.
+        spec: of the constructor.
         variant: the variant that is built.
         choices: what the caller changed, {argument: value}; empty: as published.
     """
 
-    network: str
+    spec: NetworkSpec
     variant: str
     choices: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def network(self) -> str:
+        """Name of the constructor."""
+        return self.spec.name
 
     @property
     def architecture(self) -> str | None:
@@ -44,6 +54,10 @@ class Graph:
         entries = architectures_of(self.network, self.variant)
         return {name: entry for name, entry in entries.items() if entry.keras_file == keras_file}
 
+    def layout(self, architecture: Architecture) -> Layout:
+        """This graph's keys in an architecture."""
+        return Layout(architecture, cast("ResidualSpec", self.spec))
+
 
 @dataclass(frozen=True)
 class Source:
@@ -52,17 +66,21 @@ class Source:
     Attributes:
         weights: the published checkpoint.
         path: the file; for a published checkpoint where it was downloaded to.
-        architecture: whose keys the file has; None for this library's own files.
+        layout: of the file's keys; None for this library's own files.
     """
 
     weights: Weights | None = None
     path: Path | None = None
-    architecture: Architecture | None = None
+    layout: Layout | None = None
 
     def preprocess(self, usual: Preprocessing) -> Preprocessing:
         """The checkpoint's, or the network's usual one."""
-        known = self.weights or self.architecture
-        return usual if known is None else known.preprocess
+        if self.weights is not None:
+            return self.weights.preprocess
+        if self.layout is not None:
+            return self.layout.architecture.preprocess
+        saved = saved_preprocessing(self.path) if self.path else None
+        return saved or usual
 
     def fetched(self) -> "Source":
         """The same, with a file on this machine."""
@@ -74,17 +92,17 @@ class Source:
         """Give `model` these weights; a classifier for other classes may stay new."""
         if self.path is None:
             raise ValueError(f"The file has not been fetched. Received: {self}")
-        if self.architecture is None:
-            check_surplus(self.path, model)
-            model.load_weights(self.path)
+        if self.layout is None:
+            load_keras_file(self.path, model, new_head)
         else:
-            state_dict = read_for(self.architecture, self.path)
-            load_state_dict(model, state_dict, self.architecture, new_head)
+            state_dict = read_for(self.layout, self.path)
+            load_state_dict(model, state_dict, self.layout, new_head)
 
 
-def read_for(architecture: Architecture, path: Path):
+def read_for(layout: Layout, path: Path):
     """The state dict in a file of an architecture's code base."""
-    return read_qubvel(path, architecture) if architecture.keras_file else read_checkpoint(path)
+    of_keras = layout.architecture.keras_file
+    return read_qubvel(path, layout.spec) if of_keras else read_checkpoint(path)
 
 
 def is_keras_file(path: Path) -> bool:
@@ -121,7 +139,7 @@ def find_source(weights: str | os.PathLike | None, graph: Graph) -> Source | Non
             f"for another network. Received: weights={text!r}, {changed}"
         )
     row = named[text][0]
-    return Source(weights=row, architecture=ARCHITECTURES[row.architecture])
+    return Source(weights=row, layout=graph.layout(ARCHITECTURES[row.architecture]))
 
 
 def _file_source(path: Path, graph: Graph) -> Source:
@@ -131,6 +149,13 @@ def _file_source(path: Path, graph: Graph) -> Source:
             f"file that ends in one of {list(SUFFIXES)}. Received: weights={str(path)!r}"
         )
     if path.name.endswith(KERAS_SUFFIXES):
+        theirs = saved_config(path).get("architecture")
+        if theirs and graph.architecture and theirs != graph.architecture:
+            raise ValueError(
+                f"The file holds the network that is {theirs!r} in PyTorch code, another than "
+                f"{graph.network}, variant {graph.variant!r}, which is {graph.architecture!r}. "
+                f"Received: weights={str(path)!r}"
+            )
         return Source(path=path)
     from_keras = is_keras_file(path)
     entries = graph.architectures(from_keras)
@@ -140,7 +165,7 @@ def _file_source(path: Path, graph: Graph) -> Source:
             f"{'qubvel' if from_keras else 'PyTorch'} code: there are no keys to go by. "
             f"Received: weights={str(path)!r}"
         )
-    return Source(path=path, architecture=next(iter(entries.values())))
+    return Source(path=path, layout=graph.layout(next(iter(entries.values()))))
 
 
 def _offer(graph: Graph, rows: tuple[Weights, ...]) -> str:

@@ -1,72 +1,38 @@
 """From a state dict to a model's weights and back."""
 
+import re
 from collections.abc import Mapping
 
 import keras
 import numpy as np
 
 from ...walk import weights_by_path
-from ..image_model import ImageModel
 from .adapting import adapt
-from .architectures import ARCHITECTURES, Architecture, find_architecture
+from .layout import Layout
 
-
-def from_state_dict(
-    architecture: str, state_dict: Mapping[str, np.ndarray], **arguments
-) -> ImageModel:
-    """Build a network and give it the weights of a PyTorch state dict.
-
-    Args:
-        architecture: name of the network in the code base that the weights come from,
-            a key of `ARCHITECTURES`: "seresnet50" or "legacy_seresnet50" (timm),
-            "cbam_resnet50" (the authors).
-        state_dict: PyTorch's keys and arrays: convolutions (out, in / groups, h, w),
-            dense layers (out, in). Counters ("num_batches_tracked") are left out.
-        **arguments: arguments of the constructor, such as `input_shape` and
-            `classifier_activation`; not `variant`, which the architecture decides.
-
-    Returns:
-        The model, with every entry of the state dict in its place. What the arguments
-        ask for differs in three ways only: without a classifier its entries are left
-        out; if `classes` is given and is not the checkpoint's number, the classifier
-        is new, with a warning; another number of input channels adapts the stem.
-
-    Raises:
-        ValueError: for an unknown architecture, and if an entry is missing, is left
-            over, or has another shape than the network; all of them are listed.
-    """
-    entry = find_architecture(architecture)
-    if not {"variant", "weights"}.isdisjoint(arguments):
-        raise ValueError(
-            "The architecture decides `variant`, and the state dict is the weights. "
-            f"Received: {sorted({'variant', 'weights'} & arguments.keys())}"
-        )
-    model = entry.constructor(variant=entry.variant, weights=None, **arguments)
-    load_state_dict(model, state_dict, entry, new_head="classes" in arguments)
-    model.preprocess = entry.preprocess.for_channels(len(model.preprocess.mean))
-    return model
+GATE = re.compile(r"\.(se|se_module|attn)\.")  # keys whose dense layers are 1x1 convolutions
 
 
 def load_state_dict(
     model: keras.Model,
     state_dict: Mapping[str, np.ndarray],
-    architecture: Architecture,
+    layout: Layout,
     new_head: bool = False,
 ):
     """Assign a state dict to a model's weights; nothing changes unless everything fits.
 
     Args:
-        model: what the constructor of `architecture` built.
+        model: a network.
         state_dict: PyTorch's keys and arrays.
-        architecture: gives the keys of the model's weights.
+        layout: gives the keys of the model's weights.
         new_head: whether a classifier for another number of classes stays as it is.
 
     Raises:
         ValueError: if an entry is missing, is left over or has another shape.
     """
-    variables = {architecture.key(path): w for path, w in weights_by_path(model).items()}
+    variables = {layout.key(path): w for path, w in weights_by_path(model).items()}
     entries = {k: v for k, v in state_dict.items() if not k.endswith("num_batches_tracked")}
-    entries, started_anew = adapt(model, entries, architecture, new_head)
+    entries, started_anew = adapt(model, entries, layout, new_head)
     expected = variables.keys() - started_anew
     problems = [f"missing: {key}" for key in variables if key in expected - entries.keys()]
     problems += [f"left over: {key}" for key in entries if key not in expected]
@@ -84,45 +50,13 @@ def load_state_dict(
         variables[key].assign(array)
 
 
-def to_state_dict(model: ImageModel, architecture: str | None = None) -> dict[str, np.ndarray]:
-    """A model's weights under PyTorch's keys, for `load_state_dict` of timm's network.
-
-    Args:
-        model: a network of this package.
-        architecture: the code base whose keys to use, a key of `ARCHITECTURES`. None:
-            timm's, or the authors' for CBAM, of the network as it was built.
-
-    Returns:
-        {key: float32 array} in PyTorch's layout. Counters ("num_batches_tracked") are
-        not among them: PyTorch needs `strict=False`, or adds them by itself.
-
-    Raises:
-        ValueError: if the network is not one of those that PyTorch code defines.
-
-    Example:
-
-    >>> state_dict = to_state_dict(SEResNet18(weights=None))  # doctest: +SKIP
-    >>> safetensors.numpy.save_file(state_dict, "model.safetensors")  # doctest: +SKIP
-    """
-    name = model.architecture if architecture is None else architecture
-    if name is None:
-        raise ValueError(
-            "The network, as it was customised, has no counterpart in PyTorch that is known "
-            f"here. Name one of {sorted(ARCHITECTURES)} if the keys of one fit. "
-            f"Received: model={model.name!r}, architecture=None"
-        )
-    entry = find_architecture(name)
-    state_dict = {}
-    for path, variable in weights_by_path(model).items():
-        key = entry.key(path)
-        array = keras.ops.convert_to_numpy(variable).astype("float32")
-        state_dict[key] = to_torch_layout(array, key, entry)
-    unnamed = [key for key in state_dict if "/" in key]
-    if unnamed or len(state_dict) != len(model.weights):
-        raise ValueError(
-            f"Weights that {name!r} has no keys for: {unnamed}. Received: architecture={name!r}"
-        )
-    return state_dict
+def read_state_dict(model: keras.Model, layout: Layout) -> dict[str, np.ndarray]:
+    """A model's weights, float32, in PyTorch's layout under the keys of `layout`."""
+    arrays = {
+        layout.key(path): keras.ops.convert_to_numpy(variable).astype("float32")
+        for path, variable in weights_by_path(model).items()
+    }
+    return {key: to_torch_layout(array, key) for key, array in arrays.items()}
 
 
 def to_keras_layout(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -140,7 +74,7 @@ def to_keras_layout(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | N
     return array if array.shape == tuple(shape) else None
 
 
-def to_torch_layout(array: np.ndarray, key: str, architecture: Architecture) -> np.ndarray:
+def to_torch_layout(array: np.ndarray, key: str) -> np.ndarray:
     """Reorder a Keras weight for PyTorch: the inverse of `to_keras_layout`.
 
     The dense layers of a gate are 1x1 convolutions in timm and Cadene's code, and
@@ -150,6 +84,6 @@ def to_torch_layout(array: np.ndarray, key: str, architecture: Architecture) -> 
         array = array.transpose(3, 2, 0, 1)
     elif array.ndim == 2:
         array = array.T
-        if architecture.is_convolution(key):
+        if GATE.search(key):
             array = array[:, :, None, None]
     return np.ascontiguousarray(array)

@@ -13,9 +13,10 @@ from ._console import working
 from ._signals import sigterm_raises
 
 DETAILS = """\
-Trains a network on a folder of pictures, one folder per class, or train/ and val/ with one
-folder per class each. Without other flags this is an SE-ResNet-20 for small pictures; for
-pictures of some hundred pixels take --preset finetune, which starts from published weights.
+Trains a network on a folder of pictures (PNG and JPEG; other files are passed over), one folder
+per class, or train/ and val/ with one folder per class each. Without other flags this is an
+SE-ResNet-20 for small pictures; for pictures of some hundred pixels take --preset finetune, which
+starts from published weights.
 
 Interrupted by Ctrl-C, a crash or a power cut, the same command resumes from the last
 checkpoint, and ends with the same weights.
@@ -69,11 +70,11 @@ FLAGS = (
     ("crop", ("none", "padded", "resized"), "of training pictures, at random"),
     ("crop_area", float, "smallest part of the area that crop resized takes"),
     ("flip", bool, "mirror pictures at random"),
-    ("randaugment_ops", int, "operations of RandAugment on a batch; 0: none"),
-    ("randaugment_strength", float, "in [0, 1)"),
+    ("randaugment_ops", int, "operations of RandAugment on a picture; 0: none"),
+    ("randaugment_strength", float, "in [0, 1), a tenth of the papers' magnitude"),
     ("color_jitter", float, "strength in [0, 1); 0: none"),
     ("mixup", float, "alpha of MixUp; 0: none"),
-    ("cutmix", float, "factor of CutMix; 0: none"),
+    ("cutmix", float, "alpha of CutMix; 0: none"),
     ("validation", float, "part of every class set aside, where there is no val/"),
     ("validation_crop", float, "part of the short side that validation sees"),
     ("seed", int, "of the split, the weights, the order and the augmentation (default: 0)"),

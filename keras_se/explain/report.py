@@ -88,7 +88,7 @@ def explain_folder(
         ValueError: if there are no pictures, or the model's input has no fixed size.
     """
     from ..tflite.images import load_images
-    from ..tflite.labels import labels_of_model
+    from ..tflite.model_labels import labels_of_model
     from ..tflite.normalisation import with_origin
     from ..tflite.source import image_shape
 

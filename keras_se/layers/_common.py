@@ -8,7 +8,7 @@ from keras import ops
 
 def check_choice(argument: str, value, choices):
     """Return `value` if it is one of `choices`; otherwise say which there are."""
-    if value not in choices:
+    if value not in list(choices):  # a list cannot be looked up in a dict
         raise ValueError(
             f"Unknown {argument} {value!r}; expected one of {sorted(choices)}. "
             f"Received: {argument}={value!r}"

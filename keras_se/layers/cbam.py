@@ -19,6 +19,8 @@ class CBAM(keras.layers.Layer):
         use_bias: bool, whether the channel gate's layers have biases.
         channel: bool, False leaves the channel gate out.
         spatial: bool, False leaves the spatial gate out.
+        kernel_initializer: initializer of the channel gate's layers.
+        kernel_regularizer: regularizer of the kernels of both parts.
         data_format: None or "channels_last"; nothing else is supported.
 
     Call arguments:
@@ -45,6 +47,8 @@ class CBAM(keras.layers.Layer):
         use_bias: bool = True,
         channel: bool = True,
         spatial: bool = True,
+        kernel_initializer="he_normal",
+        kernel_regularizer=None,
         data_format: str | None = None,
         **kwargs,
     ):
@@ -59,6 +63,8 @@ class CBAM(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.gate = gate
         self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.channel = (
             ChannelAttention(
                 ratio,
@@ -66,6 +72,8 @@ class CBAM(keras.layers.Layer):
                 self.activation,
                 gate,
                 use_bias,
+                self.kernel_initializer,
+                self.kernel_regularizer,
                 data_format=data_format,
                 trainable=self.trainable,
                 dtype=self.dtype_policy,
@@ -78,6 +86,7 @@ class CBAM(keras.layers.Layer):
             SpatialAttention(
                 kernel_size,
                 gate,
+                kernel_regularizer=self.kernel_regularizer,
                 data_format=data_format,
                 trainable=self.trainable,
                 dtype=self.dtype_policy,
@@ -122,4 +131,6 @@ class CBAM(keras.layers.Layer):
             "use_bias": self.use_bias,
             "channel": self.channel is not None,
             "spatial": self.spatial is not None,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

@@ -33,6 +33,7 @@ class ChannelAttention(keras.layers.Layer):
         gate: name of the gate function; the paper's is "sigmoid".
         use_bias: bool, whether the shared layers have biases (the authors' code has).
         kernel_initializer: initializer of the shared layers.
+        kernel_regularizer: regularizer of the shared layers.
         data_format: None or "channels_last"; nothing else is supported.
 
     Call arguments:
@@ -57,6 +58,7 @@ class ChannelAttention(keras.layers.Layer):
         gate: str = "sigmoid",
         use_bias: bool = True,
         kernel_initializer="he_normal",
+        kernel_regularizer=None,
         data_format: str | None = None,
         **kwargs,
     ):
@@ -68,6 +70,7 @@ class ChannelAttention(keras.layers.Layer):
         self.gate = check_gate(gate)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
@@ -83,6 +86,7 @@ class ChannelAttention(keras.layers.Layer):
             activation=activation,
             use_bias=self.use_bias,
             kernel_initializer=fresh(self.kernel_initializer),
+            kernel_regularizer=self.kernel_regularizer,
             trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
@@ -128,4 +132,5 @@ class ChannelAttention(keras.layers.Layer):
             "gate": self.gate,
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

@@ -28,6 +28,8 @@ class ConcurrentSqueezeExcite(keras.layers.Layer):
         combine: "add" or "max".
         gate: name of the gate function of both parts.
         use_bias: bool, whether the layers of both parts have biases.
+        kernel_initializer: initializer of both parts' layers.
+        kernel_regularizer: regularizer of both parts' layers.
         data_format: None or "channels_last"; nothing else is supported.
 
     Call arguments:
@@ -50,6 +52,8 @@ class ConcurrentSqueezeExcite(keras.layers.Layer):
         combine: str = "add",
         gate: str = "sigmoid",
         use_bias: bool = True,
+        kernel_initializer="he_normal",
+        kernel_regularizer=None,
         data_format: str | None = None,
         **kwargs,
     ):
@@ -59,10 +63,14 @@ class ConcurrentSqueezeExcite(keras.layers.Layer):
         self.combine = check_choice("combine", combine, COMBINATIONS)
         self.gate = gate
         self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.channel = SqueezeExcite(
             ratio,
             gate=gate,
             use_bias=use_bias,
+            kernel_initializer=self.kernel_initializer,
+            kernel_regularizer=self.kernel_regularizer,
             data_format=data_format,
             trainable=self.trainable,
             dtype=self.dtype_policy,
@@ -71,6 +79,8 @@ class ConcurrentSqueezeExcite(keras.layers.Layer):
         self.spatial = SpatialSqueezeExcite(
             gate,
             use_bias,
+            self.kernel_initializer,
+            self.kernel_regularizer,
             data_format=data_format,
             trainable=self.trainable,
             dtype=self.dtype_policy,
@@ -106,4 +116,6 @@ class ConcurrentSqueezeExcite(keras.layers.Layer):
             "combine": self.combine,
             "gate": self.gate,
             "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

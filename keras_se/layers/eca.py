@@ -5,7 +5,7 @@ import math
 import keras
 
 from ..lowering import add_layer
-from ._common import check_channels_last, check_feature_map, check_odd, mean
+from ._common import check_channels_last, check_feature_map, check_odd, fresh, mean
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
 
@@ -21,6 +21,8 @@ class EfficientChannelAttention(keras.layers.Layer):
     Args:
         kernel_size: None, or the odd int k.
         gate: name of the gate function; the paper's is "sigmoid".
+        kernel_initializer: initializer of the convolution.
+        kernel_regularizer: regularizer of the convolution.
         data_format: None or "channels_last"; nothing else is supported.
 
     Call arguments:
@@ -41,6 +43,8 @@ class EfficientChannelAttention(keras.layers.Layer):
         self,
         kernel_size: int | None = None,
         gate: str = "sigmoid",
+        kernel_initializer="glorot_uniform",
+        kernel_regularizer=None,
         data_format: str | None = None,
         **kwargs,
     ):
@@ -50,6 +54,8 @@ class EfficientChannelAttention(keras.layers.Layer):
             check_odd("kernel_size", kernel_size)
         self.kernel_size = kernel_size
         self.gate = check_gate(gate)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
@@ -59,6 +65,8 @@ class EfficientChannelAttention(keras.layers.Layer):
             self.kernel_size or adaptive + 1 - adaptive % 2,
             padding="same",
             use_bias=False,
+            kernel_initializer=fresh(self.kernel_initializer),
+            kernel_regularizer=self.kernel_regularizer,
             trainable=self.trainable,
             dtype=self.dtype_policy,
             name="conv",
@@ -102,4 +110,9 @@ class EfficientChannelAttention(keras.layers.Layer):
         return keras.layers.Multiply(name=name, dtype="float32")([inputs, gates])
 
     def get_config(self):
-        return super().get_config() | {"kernel_size": self.kernel_size, "gate": self.gate}
+        return super().get_config() | {
+            "kernel_size": self.kernel_size,
+            "gate": self.gate,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }

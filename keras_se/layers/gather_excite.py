@@ -45,6 +45,7 @@ class GatherExcite(keras.layers.Layer):
         epsilon: float, BatchNorm's.
         momentum: float, BatchNorm's.
         kernel_initializer: initializer of all kernels.
+        kernel_regularizer: regularizer of all kernels.
         data_format: None or "channels_last"; nothing else is supported.
 
     Call arguments:
@@ -72,6 +73,7 @@ class GatherExcite(keras.layers.Layer):
         epsilon: float = 1e-5,
         momentum: float = 0.9,
         kernel_initializer="he_normal",
+        kernel_regularizer=None,
         data_format: str | None = None,
         **kwargs,
     ):
@@ -84,6 +86,7 @@ class GatherExcite(keras.layers.Layer):
         self.epsilon = epsilon
         self.momentum = momentum
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
@@ -112,6 +115,7 @@ class GatherExcite(keras.layers.Layer):
             strides=2 if self.extent else 1,
             use_bias=False,
             depthwise_initializer=fresh(self.kernel_initializer),
+            depthwise_regularizer=self.kernel_regularizer,
             trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
@@ -132,6 +136,7 @@ class GatherExcite(keras.layers.Layer):
             units,
             activation=activation,
             kernel_initializer=fresh(self.kernel_initializer),
+            kernel_regularizer=self.kernel_regularizer,
             trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
@@ -178,6 +183,7 @@ class GatherExcite(keras.layers.Layer):
             "epsilon": self.epsilon,
             "momentum": self.momentum,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
 
 

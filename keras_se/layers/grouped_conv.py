@@ -23,20 +23,26 @@ def _native() -> bool:
     return "cpu" not in str(keras.distribution.list_devices()[0]).lower()
 
 
-def block_diagonal(kernel, groups: int):
-    """Write `groups` grouped kernels as the one dense kernel they equal.
+def dense_chunks(kernel, groups: int, chunks: int):
+    """Write `groups` grouped kernels as the dense kernels of `chunks` equal parts of them.
+
+    All at once: an operation for each chunk makes a network slow to trace.
 
     Args:
         kernel: (kh, kw, c / groups, filters).
         groups: number of groups.
+        chunks: number of dense kernels; it divides `groups`.
 
     Returns:
-        (kh, kw, c, filters), zero where input and output belong to different groups.
+        A list of `chunks` kernels (kh, kw, c / chunks, filters / chunks), zero where input
+        and output belong to different groups.
     """
     height, width, fan_in, filters = kernel.shape
-    blocks = ops.reshape(kernel, (height, width, 1, fan_in, groups, filters // groups))
-    eye = ops.reshape(ops.eye(groups, dtype=kernel.dtype), (groups, 1, groups, 1))
-    return ops.reshape(blocks * eye, (height, width, groups * fan_in, filters))
+    each = groups // chunks
+    blocks = ops.reshape(kernel, (height, width, 1, fan_in, chunks, each, filters // groups))
+    eye = ops.reshape(ops.eye(each, dtype=kernel.dtype), (each, 1, 1, each, 1))
+    dense = ops.reshape(blocks * eye, (height, width, each * fan_in, filters))
+    return ops.split(dense, chunks, axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_se")
@@ -84,18 +90,14 @@ class GroupedConv2D(keras.layers.Conv2D):
     def convolution_op(self, inputs, kernel):
         if self.groups == 1 or _native():
             return super().convolution_op(inputs, kernel)
-        per_chunk = self._groups_per_chunk(kernel.shape[2])
-        chunks = self.groups // per_chunk
+        chunks = self.groups // self._groups_per_chunk(kernel.shape[2])
         parts = zip(
-            ops.split(inputs, chunks, axis=-1), ops.split(kernel, chunks, axis=-1), strict=True
+            ops.split(inputs, chunks, axis=-1),
+            dense_chunks(kernel, self.groups, chunks),
+            strict=True,
         )
-        return ops.concatenate(
-            [
-                super(GroupedConv2D, self).convolution_op(x, block_diagonal(k, per_chunk))
-                for x, k in parts
-            ],
-            axis=-1,
-        )
+        convolve = super().convolution_op
+        return ops.concatenate([convolve(x, k) for x, k in parts], axis=-1)
 
     def _groups_per_chunk(self, group_channels: int) -> int:
         """The largest number of groups that divides them all and stays within a chunk."""

@@ -42,8 +42,9 @@ class ResidualTail(keras.layers.Layer):
         A tensor of the shape and dtype of the residual.
 
     Raises:
-        ValueError: for a gate that is no layer, inputs that are not a pair of equal shapes,
-            another rank or unknown channels, or a channels-first data format.
+        ValueError: for a gate that is no layer or changes the shape, inputs that are not a
+            pair of equal shapes, another rank or unknown channels, or a channels-first data
+            format.
 
     >>> x = keras.ops.ones((1, 7, 7, 16))
     >>> tuple(ResidualTail()([x, x]).shape)
@@ -92,7 +93,18 @@ class ResidualTail(keras.layers.Layer):
         self.norm.build(input_shape[0])
         if self.gate is not None and not self.gate.built:  # a loaded gate comes built
             self.gate.build(input_shape[0])
+        self._check_gate(tuple(input_shape[0]))
         freeze(self, self.frozen)
+
+    def _check_gate(self, shape):
+        if self.gate is None:
+            return
+        gated = self.gate.compute_output_spec(keras.KerasTensor(shape, self.compute_dtype)).shape
+        if tuple(gated) != shape:
+            raise ValueError(
+                f"The gate of ResidualTail '{self.name}' must keep the shape of the residual. "
+                f"Received: {type(self.gate).__name__}, {shape} to {tuple(gated)}"
+            )
 
     def gate_input(self, residual, training=None):
         """What the gate sees: the normalised residual."""

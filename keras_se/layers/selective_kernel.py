@@ -34,7 +34,8 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         groups: int, G of the paper: groups of the convolutions.
         ratio: int, r of the paper.
         min_width: int, L of the paper.
-        divisor: int. The width d is rounded to a multiple of it (timm).
+        divisor: int. The width d is rounded to the nearest multiple of it; as in timm, but
+            for a width that this makes smaller by more than a tenth.
         strides: 1 or 2.
         dilation: int, by which all branches are dilated further; only with strides=1.
         kernel_sizes: None, or one odd int per branch. None makes branch i a 3x3 kernel

@@ -7,7 +7,7 @@ https://github.com/Jongchan/attention-module.
 import keras
 from keras import ops
 
-from ._common import check_channels_last, check_feature_map, check_odd, mean
+from ._common import check_channels_last, check_feature_map, check_odd, fresh, mean
 from ._spatial_lowering import lower_spatial_logits
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
@@ -26,6 +26,8 @@ class SpatialAttention(keras.layers.Layer):
         gate: name of the gate function; the paper's is "sigmoid".
         epsilon: float, BatchNorm's.
         momentum: float, BatchNorm's.
+        kernel_initializer: initializer of the convolution.
+        kernel_regularizer: regularizer of the convolution.
         data_format: None or "channels_last"; nothing else is supported.
 
     Call arguments:
@@ -49,6 +51,8 @@ class SpatialAttention(keras.layers.Layer):
         gate: str = "sigmoid",
         epsilon: float = 1e-5,
         momentum: float = 0.99,
+        kernel_initializer="glorot_uniform",
+        kernel_regularizer=None,
         data_format: str | None = None,
         **kwargs,
     ):
@@ -58,6 +62,8 @@ class SpatialAttention(keras.layers.Layer):
         self.gate = check_gate(gate)
         self.epsilon = epsilon
         self.momentum = momentum
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):
         check_feature_map(self, input_shape)
@@ -66,6 +72,8 @@ class SpatialAttention(keras.layers.Layer):
             self.kernel_size,
             padding="same",
             use_bias=False,
+            kernel_initializer=fresh(self.kernel_initializer),
+            kernel_regularizer=self.kernel_regularizer,
             name="conv",
             trainable=self.trainable,
             dtype=self.dtype_policy,
@@ -107,4 +115,6 @@ class SpatialAttention(keras.layers.Layer):
             "gate": self.gate,
             "epsilon": self.epsilon,
             "momentum": self.momentum,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

@@ -6,6 +6,7 @@ tend to a saturated state, and leaving its blocks out costs little.
 
 import keras
 
+from ..batches import count
 from .fold import Fold
 from .found_gates import FoundGate
 from .gate_means import GateMean, gate_means
@@ -40,11 +41,11 @@ def prune_gates(
     >>> report.pruned[0], report.agreement, report.gates[0].into
     ('stage2_block1_tail/gate', 1.0, 'batch normalisation of the tail')
     """
-    count = len(keras.tree.flatten(images)[0])
-    if not threshold >= 0 or not count:
+    pictures = count(images)
+    if not threshold >= 0 or not pictures:
         raise ValueError(
             f"`threshold` must be at least 0, and there must be pictures. Received: "
-            f"threshold={threshold}, {count} pictures"
+            f"threshold={threshold}, {pictures} pictures"
         )
     means = gate_means(model, images, batch_size)
     constants = {

@@ -137,7 +137,7 @@ def _of_same_kind(model, inputs, outputs):
             inputs,
             outputs,
             model.name,
-            preprocess=model.preprocess,
+            preprocess=getattr(model, "preprocess", None),  # a clone has none
             class_names=model.class_names,
         )
     return keras.Model(inputs, outputs, name=model.name)

@@ -1,29 +1,55 @@
 """The random changes of training pictures, of which every number comes from seed and step."""
 
-import keras
+import math
 
+import keras
+import numpy as np
+
+from .rand_augment import rand_augment
 from .settings import FitSettings
+
+WIDEST = 4 / 3  # of the parts of a random resized crop, and the narrowest is one over that
+ATTEMPTS = 10
 
 
 def crop_at_random(pixels, settings: FitSettings, position):
     """A random part of one picture (h, w, 3) as (s, s, 3); `position` in the run decides.
 
-    Szegedy et al., https://arxiv.org/abs/1409.4842, section 6: 8 to 100 % of the area, aspect
-    ratios from 3/4 to 4/3.
+    Szegedy et al., https://arxiv.org/abs/1409.4842, section 6: 8 to 100 % of the area, evenly,
+    aspect ratios from 3/4 to 4/3. As torchvision's RandomResizedCrop, which the authors of timm
+    and of the presets' papers use, draws it:
+    https://github.com/pytorch/vision/blob/main/torchvision/transforms/transforms.py
     """
     import tensorflow as tf
 
     size = settings.resolved_size
-    box, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.shape(pixels),
-        tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
-        tf.stack([tf.cast(settings.seed, "int64"), position]),
-        min_object_covered=0.0,
-        aspect_ratio_range=(3 / 4, 4 / 3),
-        area_range=(min(settings.crop_area, 1.0), 1.0),
-    )
-    pixels = tf.image.resize(tf.slice(pixels, box, extent), (size, size), antialias=True)
+    seed = tf.stack([tf.cast(settings.seed, "int64"), position])
+    top, left, height, width = random_part(tf.shape(pixels)[:2], settings.crop_area, seed)
+    part = pixels[top : top + height, left : left + width]
+    pixels = tf.image.resize(part, (size, size), antialias=True)
     return tf.ensure_shape(pixels, (size, size, 3))
+
+
+def random_part(shape, least_area: float, seed):
+    """Top, left, height and width of a part of a picture of `shape`, all int32.
+
+    Of ten parts that are drawn the first that fits; where none does, as in a panorama, the
+    middle of the picture, as much of it as the aspect ratios allow.
+    """
+    import tensorflow as tf
+
+    sides = tf.cast(shape, "float32")  # height, width
+    drawn = tf.random.stateless_uniform((4, ATTEMPTS), seed)
+    area = tf.reduce_prod(sides) * (least_area + (1 - least_area) * drawn[0])
+    ratio = tf.exp((2 * drawn[1] - 1) * math.log(WIDEST))  # width / height
+    extents = tf.round(tf.sqrt(tf.stack([area / ratio, area * ratio], axis=1)))
+    middle = tf.minimum(sides, tf.round(sides[::-1] * WIDEST))
+    fits = tf.reduce_all((extents > 0) & (extents <= sides), axis=1)
+    choices = tf.concat([tf.boolean_mask(extents, fits), middle[None]], axis=0)
+    places = tf.concat([tf.boolean_mask(tf.transpose(drawn[2:]), fits), [[0.5, 0.5]]], axis=0)
+    extent = choices[0]
+    corner = places[0] * (sides - extent + 1)
+    return tf.unstack(tf.cast(tf.concat([corner, extent], axis=0), "int32"))
 
 
 def shift_and_flip(images, settings: FitSettings, step, part: slice):
@@ -50,18 +76,34 @@ def shift_and_flip(images, settings: FitSettings, step, part: slice):
     return images
 
 
+def rand_augment_each(images, settings: FitSettings, step, part: slice):
+    """A part of a step's batch, (b, s, s, 3), each picture after operations of its own."""
+    import tensorflow as tf
+
+    if not settings.randaugment_ops:
+        return images
+    strength = settings.randaugment_strength
+
+    def change(images, step):
+        positions = step * settings.batch_size + np.arange(part.start, part.stop)
+        given = zip(images, positions.tolist(), strict=True)
+        return np.stack(
+            [
+                rand_augment(pixels, settings.randaugment_ops, strength, (settings.seed, position))
+                for pixels, position in given
+            ]
+        )
+
+    whole = tf.cast(tf.round(tf.cast(images, "float32")), "uint8")  # a resized crop has floats
+    return tf.ensure_shape(tf.numpy_function(change, [whole, step], tf.uint8), images.shape)
+
+
 def batch_augmenter(settings: FitSettings):
     """(images, labels, step) -> (images, labels), through Keras' layers, batch by batch."""
     import tensorflow as tf
 
     strength = settings.color_jitter
     each, mixing = [], []
-    if settings.randaugment_ops:
-        each.append(
-            keras.layers.RandAugment(
-                num_ops=settings.randaugment_ops, factor=settings.randaugment_strength
-            )
-        )
     if strength:
         each.append(
             keras.layers.RandomColorJitter(
@@ -73,7 +115,8 @@ def batch_augmenter(settings: FitSettings):
     if settings.mixup:
         mixing.append(keras.layers.MixUp(alpha=settings.mixup))
     if settings.cutmix:
-        mixing.append(keras.layers.CutMix(factor=settings.cutmix))
+        # Of a single number Keras would draw an alpha between 0 and that.
+        mixing.append(keras.layers.CutMix(factor=(settings.cutmix, settings.cutmix)))
 
     def augment(images, labels, step):
         seeds = _StepSeeds(settings, step)

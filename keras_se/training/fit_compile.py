@@ -21,6 +21,20 @@ class Stage:
     head: bool
 
 
+class Trainable:
+    """Which layers of a model may be trained, to have it again after the classifier's stage."""
+
+    def __init__(self, model: keras.Model):
+        # Keras has no public walk through the layers inside layers; an outer one comes before.
+        self._flags = [(layer, layer.trainable) for layer in model._flatten_layers()]
+
+    def restore(self) -> None:
+        """Set every layer's `trainable` as it was, where it is not."""
+        for layer, flag in self._flags:
+            if layer.trainable != flag:
+                layer.trainable = flag
+
+
 def compile_stage(
     model: keras.Model, settings: FitSettings, stage: Stage, steps_per_epoch: int
 ) -> None:
@@ -31,9 +45,6 @@ def compile_stage(
     set_precision(model, settings.precision)
     if stage.head:
         _train_only_the_classifier(model)
-    elif settings.head_epochs:
-        for layer in model.layers:  # the flag of a Sequential itself reaches none of them
-            layer.trainable = True
     optimizer = make_optimizer(settings, stage, steps_per_epoch)
     if settings.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

@@ -70,12 +70,22 @@ def _check_mirrored(settings: FitSettings) -> None:
 def _size(settings: FitSettings, training: Source, model) -> int:
     if model is None and settings.model.endswith(".keras"):
         model = _load(settings.model)
-    own = model.input_shape[1] if model else _constructor(settings.model).spec.size
+    own = _input_size(model) if model else _constructor(settings.model).spec.size
     if model or own > SMALL:
         return own
     some = np.linspace(0, len(training) - 1, min(32, len(training)), dtype=int)
     sides = [min(training.read_or_next(int(number))[0].shape[:2]) for number in some]
     return int(np.clip(np.median(sides), 32, SMALL))
+
+
+def _input_size(model) -> int:
+    shape = getattr(model, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or shape[1] is None:
+        raise ValueError(
+            "The network needs one input of a fixed size, (batch, height, width, 3). "
+            f"Received: {model.name!r} with {shape}"
+        )
+    return shape[1]
 
 
 def build(settings: FitSettings, classes: int) -> keras.Model:

@@ -13,7 +13,7 @@ from .callbacks import FreezeBatchNorm
 from .distributed.group import Group
 from .distributed.validation import Validate
 from .fit_callbacks import STATE, Average, Callbacks, Checkpoint, Progress, StopOnNaN, save_model
-from .fit_compile import Stage, compile_stage, make_loss
+from .fit_compile import Stage, Trainable, compile_stage, make_loss
 from .fit_order import numbers_of_step, steps_per_epoch
 from .fit_results import RESULTS, predict, write_results
 from .run_folder import LAST, TENSORBOARD
@@ -61,10 +61,20 @@ class Run:
 
     def train(self):
         """Do the steps that are left, stage by stage; an epoch begun is a part of its own."""
+        trainable = Trainable(self.model)
+        try:
+            self.train_stages(trainable)
+        except BaseException:
+            trainable.restore()
+            raise
+
+    def train_stages(self, trainable: Trainable):
         epochs = self.settings.resolved_epochs
         for stage in self.stages():
             if self.record.steps >= stage.end * self.steps and stage.end < epochs:
                 continue
+            if not stage.head:
+                trainable.restore()
             compile_stage(self.model, self.settings, stage, self.steps)
             self.resume(stage)
             while self.record.steps < stage.end * self.steps and not self.record.stopped:
@@ -179,6 +189,6 @@ class Run:
         history.set_model(self.model)
         rows = self.record.history
         history.epoch = [row["epoch"] - 1 for row in rows]
-        names = [name for name in rows[0] if name != "epoch"]
+        names = dict.fromkeys(name for row in rows for name in row if name != "epoch")
         history.history = {name: [row.get(name) for row in rows] for name in names}
         return history

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from ..applications import Preprocessing
-from .fit_augment import batch_augmenter, shift_and_flip
+from .fit_augment import batch_augmenter, rand_augment_each, shift_and_flip
 from .fit_read import BATCHES_AT_ONCE, fits, from_memory, one_by_one, whole_pictures
 from .settings import FitSettings
 from .source import Source
@@ -65,7 +65,8 @@ def training_batches(
 
     def finish(step, examples):
         images, labels = examples
-        images = tf.cast(shift_and_flip(images, settings, step, part), "float32")
+        images = shift_and_flip(images, settings, step, part)
+        images = tf.cast(rand_augment_each(images, settings, step, part), "float32")
         labels = tf.one_hot(labels, len(source.class_names))
         images, labels = augment(images, labels, step * world + rank)
         return _normalise(tf, tf.clip_by_value(images, 0.0, 255.0), preprocess), labels

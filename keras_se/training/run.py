@@ -55,10 +55,11 @@ def fit(
             deviation. Where the network normalises by itself, say so first:
             `model.preprocess = Preprocessing((0, 0, 0), (1, 1, 1))`.
         training, validation: pictures in place of those of `settings.data`, which is then but
-            their name: each (images, labels), or a finite `tf.data.Dataset` of them, in batches
-            or not; images are uint8 (n, h, w, 3), or floats in [0, 255], which are rounded,
-            and labels integers. Without `validation` a part of `training` is set aside. They
-            stay in memory; a run that is to be resumed needs them in the same order.
+            their name: each (images, labels), `Pictures`, or a finite `tf.data.Dataset` of
+            (images, labels), in batches or not; images are uint8 (n, h, w, 3), or floats in
+            [0, 255], which are rounded, and labels integers or one-hot. Without `validation` a
+            part of `training` is set aside. They stay in memory; a run that is to be resumed
+            needs them in the same order.
         callbacks: further ones, called before the state is saved. A run that one of them stops
             (`EarlyStopping`) is complete. What they count themselves, such as its patience,
             begins anew when a run is resumed.
@@ -71,7 +72,7 @@ def fit(
         BlockingIOError: if another process is training into `output`.
         FileExistsError: if `output` holds a run with other settings or other pictures.
         ImportError: for event files, if TensorBoard is not installed.
-        NotFiniteError: if the loss is not a finite number.
+        NotFiniteError: if the loss or a weight is not a finite number.
         RuntimeError: within a MultiWorkerMirroredStrategy.
         ValueError: for pictures or settings that cannot be used; if processes differ in them.
     """

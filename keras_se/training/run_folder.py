@@ -1,6 +1,7 @@
 """The folder of a run: resumed, begun, or refused."""
 
 import contextlib
+import os
 import shutil
 import tomllib
 import zipfile
@@ -106,6 +107,8 @@ def _other_run(settings: FitSettings, digest: str, record: Record | None) -> str
         return f"a run without its {SETTINGS}"
     there = tomllib.loads((settings.output / SETTINGS).read_text("utf-8"))
     own = tomllib.loads(to_toml(settings))
+    for values in (there, own):  # "pictures/" and "./pictures" are one folder
+        values["data"] = os.path.normpath(values.get("data", ""))
     differing = [name for name in there | own if there.get(name) != own.get(name)]
     changes = [f"{name}: {there.get(name)!r} there" for name in differing]
     if changes:

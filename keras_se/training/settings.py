@@ -1,10 +1,10 @@
 """What a training run does: one frozen value, from flags, a TOML file and a preset."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from .settings_check import check_values, fractions, network_options
+from .settings_check import check_values, fractions, network_options, plain
 
 NO_PART_OF_THE_RESULT = (
     "output",
@@ -21,11 +21,12 @@ class FitSettings:
     """The settings of `fit`; the values that stand here are the preset "default".
 
     Attributes:
-        data: a folder of pictures (one folder per class; or train/ and val/, each with one
-            folder per class), "cifar10", "cifar100", "mnist", "fashion_mnist", "tfds:NAME"
-            (TensorFlow Datasets: NAME/CONFIG:VERSION too, and #TRAINING,VALIDATION of its
-            splits; else "train" with "validation" or "test"), or an .npz file with x_train,
-            y_train and perhaps x_val, y_val, class_names (pixels as uint8, (n, h, w, 3)).
+        data: a folder of pictures, PNG and JPEG (one folder per class; or train/ and val/, each
+            with one folder per class; other files are passed over), "cifar10", "cifar100",
+            "mnist", "fashion_mnist", "tfds:NAME" (TensorFlow Datasets: NAME/CONFIG:VERSION
+            too, and #TRAINING,VALIDATION of its splits; else "train" with "validation" or
+            "test"), or an .npz file with x_train, y_train and perhaps x_val, y_val, class_names
+            (pixels as uint8, (n, h, w, 3)).
         output: folder for the checkpoint, the models, the log and the pictures.
         model: name in `keras_se.applications`, or a .keras file.
         weights: what the constructor of `model` takes: None, "imagenet", a file.
@@ -45,18 +46,21 @@ class FitSettings:
         momentum, nesterov: of "sgd".
         weight_decay: see `L2SGD`; with "adamw" and "lamb" the decoupled one of Keras.
         clip_norm: largest norm of all gradients together; 0 does not clip.
-        ema: momentum of the moving average of the weights, which is validated and saved;
-            0 takes none.
+        ema: momentum of the moving average of the weights, which is validated and saved, over
+            about the last 1 / (1 - ema) steps; 0 takes none. BatchNorm's statistics are the
+            current ones, as with `keras.callbacks.SwapEMAWeights`.
         loss: "crossentropy", or "binary" for one sigmoid per class.
         label_smoothing: see `SmoothedCrossentropy` and `SmoothedBinaryCrossentropy`.
         crop: "padded": a shifted crop of the padded picture; "resized": a random part of
             the picture, enlarged; "none".
         crop_area: the smallest part of the area that "resized" takes.
         flip: whether pictures are mirrored at random.
-        randaugment_ops, randaugment_strength: of `keras.layers.RandAugment`; 0 takes none.
+        randaugment_ops: operations of RandAugment on every picture; 0 takes none.
+        randaugment_strength: in [0, 1), a tenth of the papers' magnitude M.
         color_jitter: strength of `keras.layers.RandomColorJitter`, in [0, 1).
-        mixup: alpha of `keras.layers.MixUp`; 0 mixes none.
-        cutmix: factor of `keras.layers.CutMix`; 0 cuts none. With both, one per batch.
+        mixup: alpha of `keras.layers.MixUp`, in [0, 1]; 0 mixes none.
+        cutmix: alpha of CutMix's Beta distribution, in [0, 1]; 0 cuts none. With both, one per
+            batch.
         validation: part of every class that is set aside, where there is no val/ folder.
         validation_crop: part of the picture's short side that validation sees.
         seed: of the split, the weights, the order and the augmentation.
@@ -120,8 +124,9 @@ class FitSettings:
     verbose: int = 0
 
     def __post_init__(self):
+        for one in fields(self):
+            object.__setattr__(self, one.name, plain(one.name, getattr(self, one.name)))
         object.__setattr__(self, "output", Path(self.output))
-        object.__setattr__(self, "data", str(self.data))
         object.__setattr__(self, "decay_at", fractions(self.decay_at))
         object.__setattr__(self, "model_options", network_options(self.model_options))
         check_values(self)

@@ -1,6 +1,9 @@
 """What the values of `FitSettings` may be."""
 
+import os
 from collections.abc import Iterable, Mapping
+
+import numpy as np
 
 from ._arguments import check_number, check_positive, check_positive_int
 
@@ -12,6 +15,7 @@ CHOICES = {
     "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     "jit": ("auto", "on", "off"),
 }
+TEXTS = ("data", "model", "weights")
 SWITCHES = ("nesterov", "flip", "tensorboard", "overwrite")
 POSITIVE_INTS = ("image_size", "epochs", "batch_size")
 COUNTS = (
@@ -34,6 +38,28 @@ BELOW_ONE = (
     "validation",
 )
 UP_TO_ONE = ("mixup", "cutmix", "crop_area", "validation_crop")
+
+
+def plain(name: str, value):
+    """A value as settings.toml can hold it: NumPy's numbers as Python's, paths as text.
+
+    Raises:
+        ValueError: for text that is none, such as a path whose bytes are no Unicode.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, os.PathLike) and name in TEXTS:
+        value = os.fspath(value)
+    if name in TEXTS and value is not None:
+        if not isinstance(value, str):
+            raise ValueError(f"`{name}` must be text. Received: {name}={value!r}")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"`{name}` must be Unicode, which settings.toml can hold. Received: {value!a}"
+            ) from error
+    return value
 
 
 def check_values(settings) -> None:
@@ -84,6 +110,11 @@ def fractions(values) -> tuple[float, ...]:
 
 def network_options(values: Mapping) -> dict:
     """`model_options`, which settings.toml must be able to hold."""
+    if not isinstance(values, Mapping):
+        raise ValueError(
+            "`model_options` are the constructor's arguments by name, such as {'depth': 20}. "
+            f"Received: model_options={values!r}"
+        )
     for name, value in values.items():
         if not isinstance(value, str | int | float | list | tuple):
             raise ValueError(

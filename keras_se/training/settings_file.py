@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .presets import PRESETS
 from .settings import FitSettings
+from .settings_check import network_options
 
 NAMES = tuple(setting.name for setting in fields(FitSettings))
 
@@ -54,7 +55,7 @@ def _merged(*layers: dict) -> dict:
     for layer in layers:
         if layer.get("model", merged["model"]) != merged["model"]:
             options = {}
-        options = options | dict(layer.get("model_options", {}))
+        options = options | network_options(layer.get("model_options", {}))
         merged |= layer
     return merged | {"model_options": options}
 
@@ -74,5 +75,5 @@ def to_toml(settings: FitSettings) -> str:
 
 
 def _toml(value) -> str:
-    """Strings, numbers, booleans and lists are written alike in JSON."""
-    return json.dumps(value, ensure_ascii=False)
+    """Strings, numbers, booleans and lists are written alike in JSON, but for one character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

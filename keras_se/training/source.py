@@ -18,6 +18,7 @@ class Source:
         labels: integers (n,), indices into `class_names`.
         class_names: tuple of str.
         name: number -> what to call the picture in a message.
+        identity: number -> what tells the picture from others; None takes the name.
         unreadable: name -> why, of the pictures that were met and skipped so far.
     """
 
@@ -25,6 +26,7 @@ class Source:
     labels: np.ndarray
     class_names: tuple[str, ...]
     name: Callable[[int], str]
+    identity: Callable[[int], str] | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def __len__(self):
@@ -50,19 +52,22 @@ class Source:
         raise ValueError(f"None of the {len(self)} pictures can be read. The first: {reason}")
 
     def digest(self) -> str:
-        """Tells other pictures or labels, by their names and number."""
+        """Tells other pictures or labels, by their identities and number."""
         digest = hashlib.sha256(repr(self.class_names).encode() + self.labels.tobytes())
+        identity = self.identity or self.name
         for number in range(len(self)):
-            digest.update(self.name(number).encode(errors="surrogatepass"))
+            digest.update(identity(number).encode(errors="surrogatepass"))
         return digest.hexdigest()
 
     def part(self, numbers: np.ndarray) -> "Source":
         """The pictures of these numbers."""
+        identity = self.identity
         return Source(
             read=lambda number: self.read(numbers[number]),
             labels=self.labels[numbers],
             class_names=self.class_names,
             name=lambda number: self.name(numbers[number]),
+            identity=identity and (lambda number: identity(numbers[number])),
         )
 
     def split(self, validation: float, seed: int) -> tuple["Source", "Source"]:

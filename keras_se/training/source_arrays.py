@@ -1,5 +1,6 @@
-"""Pictures that are in memory: arrays, an .npz file, Keras' data sets, a `tf.data.Dataset`."""
+"""Pictures that are in memory: arrays, an .npz file, Keras' data sets."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def array_source(images: np.ndarray, labels, class_names: Sequence[str], name: s
         labels,
         tuple(class_names),
         lambda number: f"{name}[{number}]",
+        identity=lambda number: hashlib.sha256(images[number].tobytes()).hexdigest(),
     )
 
 
@@ -88,48 +90,3 @@ def npz_file(path: Path) -> tuple[Source, Source | None]:
     if "x_val" not in read:
         return training, None
     return training, array_source(read["x_val"], read["y_val"], names, "x_val")
-
-
-def given_pictures(training, validation) -> tuple[Source, Source | None]:
-    """What the caller of `fit` holds: (images, labels), or a finite `tf.data.Dataset` of them.
-
-    Raises:
-        ValueError: for data sets without end, and pictures or labels of another kind.
-    """
-    parts = {"training": _arrays(training)}
-    if validation is not None:
-        parts["validation"] = _arrays(validation)
-    classes = 1 + max(int(np.max(labels, initial=0)) for _, labels in parts.values())
-    names = getattr(training, "class_names", None) or [str(number) for number in range(classes)]
-    made = [array_source(*arrays, names, name) for name, arrays in parts.items()]
-    return made[0], made[1] if validation is not None else None
-
-
-def _arrays(pictures) -> tuple[np.ndarray, np.ndarray]:
-    if isinstance(pictures, tuple | list) and len(pictures) == 2:
-        return _bytes(np.asarray(pictures[0])), np.asarray(pictures[1])
-    if not hasattr(pictures, "as_numpy_iterator"):
-        raise ValueError(
-            "Pictures are (images, labels) or a tf.data.Dataset of them. "
-            f"Received: {type(pictures).__name__}"
-        )
-    if pictures.cardinality() < 0:
-        raise ValueError(
-            "A tf.data.Dataset must be finite and know its length: no repeat(), and "
-            "apply(tf.data.experimental.assert_cardinality(n)) where it cannot know"
-        )
-    images, labels = zip(*pictures.as_numpy_iterator(), strict=True)
-    join = np.concatenate if np.ndim(images[0]) == 4 else np.stack
-    return _bytes(join(images)), join(labels)
-
-
-def _bytes(images: np.ndarray) -> np.ndarray:
-    """Floats that are bytes but for rounding, such as Keras' utilities give, as bytes."""
-    if not np.issubdtype(images.dtype, np.floating) or not images.size:
-        return images
-    if images.min() < 0 or not 1 < images.max() <= 255:
-        raise ValueError(
-            "Pictures as floats must be in [0, 255], not normalised. "
-            f"Received: {images.min():g} to {images.max():g}"
-        )
-    return np.rint(images).astype(np.uint8)

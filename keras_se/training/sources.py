@@ -8,7 +8,8 @@ from ..picture_folders import class_folders, picture_files
 from .picture_files import find_pictures, open_picture
 from .settings import FitSettings
 from .source import Source
-from .source_arrays import CLASS_NAMES, given_pictures, keras_dataset, npz_file
+from .source_arrays import CLASS_NAMES, keras_dataset, npz_file
+from .source_given import given_pictures
 from .source_tfds import tfds_pictures
 
 
@@ -57,7 +58,7 @@ def _folder(directory: Path, output: Path) -> tuple[Source, Source | None]:
                 f"{[folder.name for folder in class_folders(directory)]}"
             )
         return _files(directory, output), None
-    sources = _files(training, output), _files(validation, output)
+    sources = _files(training, output, directory), _files(validation, output, directory)
     if sources[0].class_names != sources[1].class_names:
         raise ValueError(
             "train/ and val/ must hold the same classes. Received: "
@@ -67,7 +68,8 @@ def _folder(directory: Path, output: Path) -> tuple[Source, Source | None]:
     return sources
 
 
-def _files(directory: Path, output: Path) -> Source:
+def _files(directory: Path, output: Path, data: Path | None = None) -> Source:
+    """The pictures of a folder; messages call them by their path from `data`, or from there."""
     if output.resolve().is_relative_to(directory.resolve()):
         raise ValueError(
             "`output` must not lie within the folder of pictures, where the next run would take "
@@ -80,5 +82,6 @@ def _files(directory: Path, output: Path) -> Source:
         read=lambda number: np.asarray(open_picture(paths[number], "RGB")),
         labels=np.array(labels),
         class_names=tuple(files),
-        name=lambda number: str(paths[number].relative_to(directory)),
+        name=lambda number: str(paths[number].relative_to(data or directory)),
+        identity=lambda number: str(paths[number].relative_to(directory)),
     )

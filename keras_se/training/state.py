@@ -72,7 +72,7 @@ def load_variables(file: Path | BinaryIO, model: keras.Model, groups: tuple[str,
     Raises:
         ValueError: if the file is of another network.
     """
-    if "optimizer" in groups:
+    if "optimizer" in groups and not model.optimizer.built:  # Keras' loss scaling builds anew
         model.optimizer.build(model.trainable_variables)
     with np.load(file) as arrays:
         for group in groups:

@@ -82,7 +82,9 @@ def integer_norm(operation, graph, lowering, recipe):
 
 def _parts(operation):
     """(name -> layer that standardises, scale, offset) of a normalisation; None for others."""
-    kind, x = type(operation), operation.input
+    kind, x = type(operation), getattr(operation, "input", None)
+    if x is None:
+        return None
     if kind is layers.UnitNormalization or kind.__name__ == "Normalize":  # of keras.ops, private
         last = _axes(operation.axis, x) == (len(x.shape) - 1,)
         if not last or getattr(operation, "order", 2) != 2:

@@ -4,8 +4,3 @@ Jacob et al., https://arxiv.org/abs/1712.05877. `quantize_aware` gives a model t
 trains as any other, `convert` makes the int8 file that computes the same, and `strip` returns
 the plain model.
 """
-
-from .aware import quantize_aware
-from .quantize import calibrate_ranges, strip
-
-__all__ = ["calibrate_ranges", "quantize_aware", "strip"]

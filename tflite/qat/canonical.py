@@ -84,8 +84,8 @@ class _Rewrite:
         if isinstance(operation, layers.Average):
             return average(args[0], name)
         if kind in ("GetItem", "Stack") and (permuted := _permuted(operation, *args)) is not None:
-            feature_map, order = permuted
-            return permuted_channels(feature_map, order, name)
+            source, order = permuted
+            return permuted_channels(source, order, name)
         if not isinstance(operation, keras.Layer) and kind in (*OPERATORS, *DIVISIONS):
             return operator(operation, kind, *args, **kwargs)
         if isinstance(operation, (layers.Activation, layers.ReLU, layers.Softmax)):
@@ -119,7 +119,7 @@ class _Rewrite:
         return affine(x, scale, offset, name, trainable=operation.trainable)
 
 
-def _permuted(operation, x, key=None) -> tuple | None:
+def _permuted(operation, x, key=None):
     """A feature map and the order in which its channels are taken; None for anything else."""
     if key is not None:
         listed = isinstance(key, (list, tuple)) and tuple(key) == (Ellipsis, slice(None, None, -1))

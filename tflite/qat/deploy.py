@@ -10,7 +10,7 @@ from .graph import Node, copy_of, rebuild, trace
 from .integers import output_step
 from .kernel import Kernel
 from .layers import DeployedConv2D, QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
-from .quantize import check_quantized
+from .model import check_quantized
 
 _ZERO = 1e-6
 # XNNPACK adds two int8 tensors when their scales are at least 1/1024 of the sum's.

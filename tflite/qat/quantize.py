@@ -13,7 +13,13 @@ from .canonical import canonical
 from .fake_quant import FakeQuant
 from .graph import Node, copy_of, rebuild, trace
 from .layers import QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
-from .model import QuantizedModel
+from .model import (
+    QuantizedModel,
+    check_quantized,
+    fake_quants,
+    is_quantized,
+    takes_raw_pixels,
+)
 from .placement import Range, check_supported, clipped_at, place_ranges
 
 _QUANTIZED = {
@@ -66,7 +72,7 @@ def calibrate_ranges(model: keras.Model, images, batch_size: int = _BATCH) -> No
     check_quantized(model)
     shape = model.inputs[0].shape[1:]
     pixels = load_images(images, shape, takes_raw_pixels(model), strict_labels=False).pixels
-    learning = [layer for layer in _fake_quants(model) if layer.learns]
+    learning = [layer for layer in fake_quants(model) if layer.learns]
     for layer in learning:
         layer.batches.assign([0.0] * layer.sources)
         layer.observing = True
@@ -107,30 +113,6 @@ def strip(model: keras.Model) -> keras.Model:
     stripped = rebuild(model, plain)
     stripped.class_names = class_names_of(model)
     return stripped
-
-
-def is_quantized(model: keras.Model) -> bool:
-    """Whether a model came from `quantize_aware`."""
-    return isinstance(model, keras.Model) and any(_fake_quants(model))
-
-
-def check_quantized(model: keras.Model) -> None:
-    """Raise unless a model came from `quantize_aware`."""
-    image_shape(model)
-    if not is_quantized(model):
-        raise ValueError(
-            f"A model from `quantize_aware` is needed; {model.name!r} has no FakeQuant layer"
-        )
-
-
-def takes_raw_pixels(model: keras.Model) -> bool:
-    """Whether a quantized model has its preprocessing inside."""
-    first = next(_fake_quants(model))
-    return (first.low, first.high) == (0.0, 255.0)
-
-
-def _fake_quants(model):
-    return (layer for layer in model.layers if isinstance(layer, FakeQuant))
 
 
 def _with_fake_quant(plain: keras.Model, raw_pixels: bool) -> QuantizedModel:

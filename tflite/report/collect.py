@@ -18,16 +18,17 @@ from ..gates import measure_gates
 from ..images import Images, load_images
 from ..inspect import inspect
 from ..label_file import read_labels
-from ..labels import labels_of_model
 from ..layerwise import layer_errors
 from ..lower import lower
-from ..normalisation import INCLUDED, Normalisation, check_same, normalisation, with_origin
+from ..model_labels import labels_of_model
+from ..normalisation import INCLUDED, Normalisation, normalisation, with_origin
 from ..outputs import run_both
 from ..passes import Lowering
 from ..qat.deploy import deployed
-from ..qat.quantize import is_quantized, strip
+from ..qat.model import is_quantized
+from ..qat.quantize import strip
 from ..recipe import RECIPES
-from ..result import Result
+from ..result import Result, check_same
 from ..run import Runner, read_model
 from ..scores import top1
 from ..source import check_same_input, classes_of

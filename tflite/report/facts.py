@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ...files import write_whole
-from ..compare import Comparison
+from ..comparison import Comparison
 from ..gates import Gate
 from ..inspect import Inspection
 from ..layerwise import LayerError

@@ -20,16 +20,16 @@ pictures (`--data` may lie elsewhere on each). In a program of one's own, with a
 
 What is the same as on one device:
     - `batch_size` is that of all devices together, and has to be a multiple of their number.
-      A step takes the pictures that it would take on one device, with the same crops and
-      mirrorings; every process reads its own part of them.
+      A step takes the pictures that it would take on one device, with the same crops,
+      mirrorings and RandAugment; every process reads its own part of them.
     - BatchNorm is synchronised: its statistics are those of the whole batch. On JAX they are
       so by nature, since a step is one program over all devices; for TensorFlow `fit` sets
       Keras' `synchronized`, for as long as it trains.
     - Dropout (on JAX), gradients, clipping, the moving average and the learning rate.
-    So the weights at the end are those of one device, but for rounding. RandAugment, colour
-    jitter, MixUp and CutMix draw per process, and mix within a process's part of a batch: with
-    several processes they give another run of the same recipe, and so does dropout on several
-    devices of TensorFlow.
+    So the weights at the end are those of one device, but for rounding. Colour jitter, MixUp
+    and CutMix draw per process, and mix within a process's part of a batch: with several
+    processes they give another run of the same recipe, and so does dropout on several devices
+    of TensorFlow.
 
 Rank 0 writes all files, and says what there is to resume from; the others need no access to its
 `output`. When a process dies, the others end: at once under `launch`, after up to 45 seconds

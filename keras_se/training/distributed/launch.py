@@ -86,7 +86,8 @@ def _run(settings, coordinator: str, world: int, ranks: Sequence[int], own_devic
         for _ in ranks:
             rank, status = ended.get()
             if status:
-                raise ProcessDiedError(_reason(rank, world, status, _log(folder, rank).read_text()))
+                said = _log(folder, rank).read_text(errors="replace")  # native code writes bytes
+                raise ProcessDiedError(_reason(rank, world, status, said))
 
 
 def _start(task: dict, log: Path) -> subprocess.Popen:
