@@ -123,6 +123,18 @@ def test_the_loss_takes_integers_and_one_hot_alike(from_logits):
         assert result == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "threshold, targets", [(None, [0.19, 0.81, 0.0]), (0.2, [0, 1, 0]), (0.1, [1, 1, 0])]
+)
+def test_a_mixture_shows_every_class_above_the_threshold(threshold, targets):
+    logits = np.random.default_rng(0).normal(size=(1, 3))
+    p, q = 1 / (1 + np.exp(-logits)), 0.7 * np.array([targets]) + 0.3 / 3
+    expected = -(q * np.log(p) + (1 - q) * np.log(1 - p)).mean()
+    loss = training.SmoothedBinaryCrossentropy(True, label_smoothing=0.3, threshold=threshold)
+    loss = training.SmoothedBinaryCrossentropy.from_config(loss.get_config())
+    assert float(loss(np.array([[0.19, 0.81, 0.0]]), logits)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_the_recipe():
     model = classifier()
     result = training.compile_for_training(

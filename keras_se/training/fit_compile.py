@@ -10,6 +10,8 @@ from .optimizer import L2SGD, warmup_cosine
 from .precision import set_precision
 from .settings import FitSettings
 
+MIXED_IN = 0.2  # of a picture, from which on it shows a class, for the loss "binary": timm's
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -72,7 +74,6 @@ def make_loss(model: keras.Model, settings: FitSettings) -> keras.losses.Loss:
     Raises:
         ValueError: for a model that does not end as the loss needs it.
     """
-    kinds = {"binary": SmoothedBinaryCrossentropy, "crossentropy": SmoothedCrossentropy}
     from_logits = ends_in_logits(model)
     if settings.loss == "binary" and not from_logits:
         raise ValueError(
@@ -80,7 +81,10 @@ def make_loss(model: keras.Model, settings: FitSettings) -> keras.losses.Loss:
             "in no activation (classifier_activation=None). "
             f"Received: loss='binary', {model.name!r} ending in a softmax"
         )
-    return kinds[settings.loss](from_logits=from_logits, label_smoothing=settings.label_smoothing)
+    options = {"from_logits": from_logits, "label_smoothing": settings.label_smoothing}
+    if settings.loss == "binary":
+        return SmoothedBinaryCrossentropy(threshold=MIXED_IN, **options)
+    return SmoothedCrossentropy(**options)
 
 
 def make_optimizer(

@@ -45,8 +45,9 @@ class SmoothedCrossentropy(keras.losses.CategoricalCrossentropy):
 class SmoothedBinaryCrossentropy(keras.losses.BinaryCrossentropy):
     """One sigmoid per class against smoothed labels (Wightman et al., ResNet strikes back).
 
-    With K classes and the one-hot or mixed label q, the target is (1 - e) q + e / K.
-    https://arxiv.org/abs/2110.00476
+    With K classes and the one-hot or mixed label q, the target is (1 - e) q + e / K. With a
+    threshold, q is 1 for every class that is mixed in by more than that, and else 0: a picture
+    that is part dog, part cat shows both. https://arxiv.org/abs/2110.00476
 
     Keras' own `label_smoothing` is that of two classes: e / 2 in place of e / K, so that with
     a thousand classes the wrong ones outweigh the right one.
@@ -54,6 +55,7 @@ class SmoothedBinaryCrossentropy(keras.losses.BinaryCrossentropy):
     Args:
         from_logits: bool, whether predictions are logits; else they are probabilities.
         label_smoothing: float in [0, 1], e above.
+        threshold: float in [0, 1), or None, which keeps the mixture. timm's recipes have 0.2.
         **kwargs: the other arguments of `keras.losses.BinaryCrossentropy`.
 
     Call arguments:
@@ -69,14 +71,24 @@ class SmoothedBinaryCrossentropy(keras.losses.BinaryCrossentropy):
     0.46
     """
 
-    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs):
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        threshold: float | None = None,
+        **kwargs,
+    ):
         super().__init__(from_logits=from_logits, **kwargs)
         self.smoothing = label_smoothing
+        self.threshold = threshold
 
     def call(self, y_true, y_pred):
+        if self.threshold is not None:
+            y_true = y_true > self.threshold
         y_true = ops.cast(y_true, y_pred.dtype)
         kept = 1 - self.smoothing
         return super().call(kept * y_true + self.smoothing / y_pred.shape[-1], y_pred)
 
     def get_config(self):
-        return super().get_config() | {"label_smoothing": self.smoothing}
+        own = {"label_smoothing": self.smoothing, "threshold": self.threshold}
+        return super().get_config() | own

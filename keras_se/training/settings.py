@@ -49,7 +49,8 @@ class FitSettings:
         ema: momentum of the moving average of the weights, which is validated and saved, over
             about the last 1 / (1 - ema) steps; 0 takes none. BatchNorm's statistics are the
             current ones, as with `keras.callbacks.SwapEMAWeights`.
-        loss: "crossentropy", or "binary" for one sigmoid per class.
+        loss: "crossentropy", or "binary" for one sigmoid per class, of which those count as
+            shown that MixUp or CutMix took more than a fifth of the picture from.
         label_smoothing: see `SmoothedCrossentropy` and `SmoothedBinaryCrossentropy`.
         crop: "padded": a shifted crop of the padded picture; "resized": a random part of
             the picture, enlarged; "none".
