@@ -83,13 +83,13 @@ def test_the_scores_of_a_file_without_its_softmax_are_probabilities(logits):
     content = convert(model, "float32", logits=logits).model
     outputs = run_both(lower(model), content, Images(PIXELS))
     np.testing.assert_allclose(outputs.file_scores, outputs.keras, atol=1e-4)
-    assert (outputs.left_out is None) == (not logits)
+    assert outputs.left_out == logits
 
 
 def test_a_disagreement_has_the_probability_of_both():
     probabilities, logits = np.array([[0.75, 0.25]]), np.array([[0.0, 5.0]])
     outputs = Outputs(
-        probabilities, logits, logits, logits, "logits", 1.0, keras.activations.softmax
+        probabilities, logits, logits, logits, "logits", 1.0, keras.activations.softmax, True
     )
     (found,) = disagreements(outputs, Images(PIXELS[:1]), None, 0)
     assert found.keras_score == 0.75
