@@ -11,7 +11,8 @@ calls "same"; on odd ones, "same" is what makes the network work at all.
 
 from .branches import BranchedSpec, Conv, Fork, Pool, gated
 from .constructor import constructor
-from .preprocessing import Preprocessing, decode_predictions
+from .decoding import decode_predictions
+from .preprocessing import Preprocessing
 from .spec import Facts, Variant
 
 CAFFE = Preprocessing((104, 117, 123), (1, 1, 1), "bgr")

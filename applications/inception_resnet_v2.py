@@ -10,8 +10,9 @@ A gate sits on each of the 40 residuals, before it is scaled and added. The pape
 
 from .branches import BranchedSpec, Conv, Fork, Pool, Residual
 from .constructor import constructor
+from .decoding import decode_predictions
 from .inception_v3 import KERAS, STEM, STRIDED, five_by_five
-from .preprocessing import INCEPTION, decode_predictions
+from .preprocessing import INCEPTION
 from .spec import Facts, TrunkSource, Variant
 
 _BLOCK35 = (

@@ -7,7 +7,8 @@ References:
 
 from .branches import BranchedSpec, Conv, Fork, Pool, gated
 from .constructor import constructor
-from .preprocessing import INCEPTION, decode_predictions
+from .decoding import decode_predictions
+from .preprocessing import INCEPTION
 from .spec import Facts, TrunkSource, Variant
 
 # Also the stem of Inception-ResNet-v2.

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import keras
 
 from .constructor import constructor_by_width
-from .preprocessing import INCEPTION, decode_predictions
+from .decoding import decode_predictions
+from .preprocessing import INCEPTION
 from .spec import NetworkSpec, TrunkSource, Variant
 
 STEM_FILTERS = 32

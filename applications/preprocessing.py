@@ -1,4 +1,4 @@
-"""From raw pixels to what a network expects, and from its answer to class names."""
+"""From raw pixels to what a network expects."""
 
 from dataclasses import asdict, dataclass
 
@@ -89,33 +89,3 @@ RAW = Preprocessing((0, 0, 0), (1, 1, 1))  # pixels as they are
 
 # As keras.applications.imagenet_utils.preprocess_input calls them.
 MODES = {"tf": INCEPTION, "caffe": CAFFE, "torch": IMAGENET}
-
-
-def decode_predictions(preds, top: int = 5):
-    """Name the most probable ImageNet classes.
-
-    Args:
-        preds: (batch, 1000) array of probabilities.
-        top: int, how many classes to name.
-
-    Returns:
-        For each picture a list of (WordNet id, class name, probability), best first.
-
-    Raises:
-        ValueError: if `preds` is not (batch, 1000).
-        DownloadError: if the file of names, which Keras fetches once, is not in its cache and
-            cannot be fetched.
-    """
-    from .weights.download import DownloadError, keras_directory  # which reads this file
-
-    preds = keras.ops.convert_to_numpy(preds)
-    try:
-        return keras.applications.imagenet_utils.decode_predictions(preds, top=top)
-    except ValueError:
-        raise
-    except Exception as error:  # Keras raises no other class
-        raise DownloadError(
-            f"The names of ImageNet's classes are not at hand: {error}. Fetch that file by hand, "
-            f"on any machine, and save it as "
-            f"{keras_directory() / 'models' / 'imagenet_class_index.json'}"
-        ) from error

@@ -17,7 +17,8 @@ projects (https://arxiv.org/abs/1812.01187); in "T" networks the stem grows step
 """
 
 from .constructor import constructor
-from .preprocessing import IMAGENET, Preprocessing, decode_predictions
+from .decoding import decode_predictions
+from .preprocessing import IMAGENET, Preprocessing
 from .residual import DEEP, TIERED, ResidualSpec
 from .spec import Facts, TrunkSource, Variant
 

@@ -11,7 +11,8 @@ padding; "v1.5" has PyTorch's. The first of a row is its default.
 """
 
 from .constructor import constructor
-from .preprocessing import IMAGENET, decode_predictions
+from .decoding import decode_predictions
+from .preprocessing import IMAGENET
 from .residual import DEEP, TIERED, ResidualSpec
 from .spec import Facts, Variant
 

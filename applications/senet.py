@@ -7,7 +7,8 @@ Variants: "original" has the authors' stem pool, without padding; "gluon" has Py
 """
 
 from .constructor import constructor
-from .preprocessing import IMAGENET, decode_predictions
+from .decoding import decode_predictions
+from .preprocessing import IMAGENET
 from .residual import ResidualSpec
 from .spec import Variant
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import keras
 
 from .constructor import constructor
-from .preprocessing import IMAGENET, decode_predictions
+from .decoding import decode_predictions
+from .preprocessing import IMAGENET
 from .spec import NetworkSpec, Variant
 
 

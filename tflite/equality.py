@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from .logits import drop_final_activation
+from .qat.model import QuantizedModel
 
 TOLERANCE = 1e-5
 # A network may magnify the rounding of its input further than `TOLERANCE` allows (a BatchNorm
@@ -66,8 +67,6 @@ def _patches(shape) -> np.ndarray:
 
 def _without_softmax(*models):
     """All of them without their final activation, or none."""
-    from .qat.model import QuantizedModel
-
     plain = all(isinstance(m, keras.Function) for m in models)
     if not plain or any(isinstance(m, QuantizedModel) for m in models):
         return models

@@ -7,10 +7,12 @@ import numpy as np
 
 from ..graph import scope_name, unique_names
 from ..lowering import Lowerable, add_layer
+from .copies import float32_copy
 from .equality import TOLERANCE, check_equal
 from .identities import IDENTITIES
 from .logits import drop_final_activation
 from .preprocess import Preprocess, add_preprocess, check_preprocess
+from .qat.model import QuantizedModel
 from .source import image_shape, subclassed_message
 
 # The original computes in 11 (float16) or 8 (bfloat16) bits; the lowered model does not.
@@ -58,8 +60,6 @@ def lower(
     >>> [type(layer).__name__ for layer in lower(model).layers]
     ['InputLayer', 'Flatten', 'Dense']
     """
-    from .qat.model import QuantizedModel  # here, because it is lowered before it is quantized
-
     shape = image_shape(model, input_size)
     inputs = keras.Input(batch_shape=(batch_size, *shape), dtype="float32", name="image")
     x = inputs
@@ -119,20 +119,6 @@ class _Rebuild:
         if isinstance(operation, keras.Layer):
             copy.set_weights(operation.get_weights())
         return outputs
-
-
-def float32_copy(operation, name: str):
-    """A layer or operation of the same configuration under a new name, without weights."""
-    if isinstance(operation, keras.layers.Lambda):  # its function is here: no need to load it
-        return keras.layers.Lambda(
-            operation.function, arguments=operation.arguments, name=name, dtype="float32"
-        )
-    config = operation.get_config()
-    if isinstance(operation, keras.Layer):
-        config |= {"name": name, "dtype": "float32"}
-    elif "name" in config:
-        config["name"] = name
-    return type(operation).from_config(config)
 
 
 def _check_float(layer) -> None:

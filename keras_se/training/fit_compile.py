@@ -81,10 +81,10 @@ def make_loss(model: keras.Model, settings: FitSettings) -> keras.losses.Loss:
             "in no activation (classifier_activation=None). "
             f"Received: loss='binary', {model.name!r} ending in a softmax"
         )
-    options = {"from_logits": from_logits, "label_smoothing": settings.label_smoothing}
+    smoothing = settings.label_smoothing
     if settings.loss == "binary":
-        return SmoothedBinaryCrossentropy(threshold=MIXED_IN, **options)
-    return SmoothedCrossentropy(**options)
+        return SmoothedBinaryCrossentropy(from_logits, smoothing, threshold=MIXED_IN)
+    return SmoothedCrossentropy(from_logits=from_logits, label_smoothing=smoothing)
 
 
 def make_optimizer(
