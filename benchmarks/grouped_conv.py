@@ -2,11 +2,11 @@
 
 Command:  python benchmarks/grouped_conv.py
 Machine:  2 shared cores of an AMD EPYC, TensorFlow 2.21, Keras 3.15
-Cost:     100 s, nearly all of it in keras.layers.Conv2D
-Expected: a ratio of at least 80 for a training step; measured 339 (7692 ms / 22.7 ms), with
-          jit_compile 251 (10002 / 39.9); forward alone 9 (79 / 8.4), jit 13 (178 / 13.8).
-          A training step by chunk of 16, 32, 64, 128 channels: 22.7, 34.2, 57.1, 101.9 ms;
-          with jit_compile 39.9, 44.9, 74.6, 119.3. So CHUNK is 16.
+Cost:     50 to 100 s, nearly all of it in keras.layers.Conv2D
+Expected: a ratio of at least 80 for a training step; measured 287 (3803 ms / 13.2 ms), with
+          jit_compile 181 (3791 / 21.0); forward alone 7 (39 / 5.4), jit 6 (43 / 7.6).
+          A training step by chunk of 16, 32, 64, 128 channels: 13.2, 18.1, 30.8, 54.2 ms;
+          with jit_compile 21.0, 24.6, 39.4, 60.7. So CHUNK is 16.
 
 One step is the value and the gradients with respect to input and kernel of
 Conv2D(128, 3, groups=32) on a 16x28x28x128 batch; both layers have the same weights and
