@@ -2,13 +2,15 @@
 
 Command:  python benchmarks/latency.py [--rounds 60] [--size 224] [--threads 1 2]
 Machine:  2 cores of an AMD EPYC with AVX512-VNNI, without AMX, shared with other work
-Cost:     8 minutes, 6 GB
-Expected: one thread, over ResNet50 (float32 81 ms, int8 23 ms):
-            SEResNet50    float32 1.015 (not folded 1.020)   int8 1.054 (not folded 1.065)
-              inner       float32 0.996                      int8 1.009
-            CBAMResNet50  float32 1.053 (not folded 1.054)   int8 1.119 (not folded 1.147)
-          two threads on this busy machine: between 1.02 and 1.07 float32; int8 SE 1.06 (not
-          folded 1.11), inner 1.03, CBAM 1.18 (not folded 1.21); the quartiles are wide
+Cost:     4 to 8 minutes, 6 GB
+Expected: one thread, over ResNet50 (float32 79 ms, int8 22 ms), 2026-11-23:
+            SEResNet50    float32 1.011 (not folded 1.023)   int8 1.062 (not folded 1.068)
+              inner       float32 1.004                      int8 1.025
+            CBAMResNet50  float32 1.050 (not folded 1.047)   int8 1.148 (not folded 1.152)
+          two threads (42 ms, 12 ms):
+            SEResNet50    float32 1.012 (not folded 1.045)   int8 1.071 (not folded 1.079)
+              inner       float32 1.011                      int8 1.032
+            CBAMResNet50  float32 1.068 (not folded 1.072)   int8 1.186 (not folded 1.182)
 
 All files of a recipe run in one process and take turns, so that a busy machine slows all
 alike; batch 1, XNNPACK, random weights. With one thread, the thread's CPU time is taken, which

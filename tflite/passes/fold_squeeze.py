@@ -17,8 +17,8 @@ def fold_squeeze(operation, graph, lowering, recipe):
     In a bottleneck of width c the pool reads c/4 channels instead of c, and the reduction is
     a (c/4, c/r) layer instead of (c, c/r): both cost a quarter. Latency at 224 over
     ResNet-50, one thread, AVX512-VNNI (benchmarks/latency.py), before and after: SE-ResNet-50
-    1.020 and 1.015 in float32, 1.065 and 1.054 in int8; CBAM-ResNet-50, whose mean folds and
-    whose maximum does not, 1.054 and 1.053, 1.147 and 1.119.
+    1.023 and 1.011 in float32, 1.068 and 1.062 in int8; CBAM-ResNet-50, whose mean folds and
+    whose maximum does not, 1.047 and 1.050, 1.152 and 1.148.
 
     Applies where R, a 1x1 convolution or dense layer, reads a global average pool of a 1x1
     convolution that has fewer input channels than filters, with or without BatchNorm, and
