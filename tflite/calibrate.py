@@ -9,6 +9,7 @@ from ..names import counted
 from . import flatfile
 from .images import Images
 from .multipliers import observed_range, widen_too_fine
+from .recipe import Recipe
 
 _ZERO = 1e-6
 # XNNPACK adds two int8 tensors when their scales are at least 1/1024 of the sum's. The quantizer
@@ -24,35 +25,28 @@ def calibration_set(images: Images) -> Iterator[list[np.ndarray]]:
         yield [image[None].astype("float32")]
 
 
-def check_finite(calibrated: bytes, recipe: str) -> None:
+def _check_finite(model, recipe: Recipe) -> None:
     """Raise where a tensor was infinite or NaN on a picture: integers have no step for it.
 
     TensorFlow's quantizer (2.21) ends the process with such a range.
-
-    Args:
-        calibrated: float .tflite file with the observed ranges.
-        recipe: the name for the message.
-
-    Raises:
-        RuntimeError: with the tensors' names.
     """
     names = [
         flatfile.tensor_name(tensor)
-        for graph in flatfile.unpack(calibrated).subgraphs
+        for graph in model.subgraphs
         for tensor in graph.tensors
         if _bound(tensor) is not None
         and not np.isfinite([tensor.quantization.min[0], tensor.quantization.max[0]]).all()
     ]
     if names:
         raise RuntimeError(
-            f"Recipe {recipe!r} needs finite ranges, and {counted(len(names), 'tensor')} of the "
-            "file overflowed on the pictures, as the exponential of a number above 88 does. Are "
-            "they normalised as in training? A recipe whose activations are floats works "
+            f"Recipe {recipe.name!r} needs finite ranges, and {counted(len(names), 'tensor')} of "
+            "the file overflowed on the pictures, as the exponential of a number above 88 does. "
+            "Are they normalised as in training? A recipe whose activations are floats works "
             f"otherwise. Received: {names[:5]}"
         )
 
 
-def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") -> bytes:
+def mend_ranges(calibrated: bytes, raw_pixels: bool, recipe: Recipe) -> bytes:
     """Replace observed ranges that would make a wrong or unusable integer file.
 
     - Raw pixels get [0, 255], whatever the pictures held: the input's scale is then 1.
@@ -70,12 +64,16 @@ def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") 
     Args:
         calibrated: float .tflite file with the observed ranges, before its quantization.
         raw_pixels: whether the input is raw pixels.
-        activations: dtype of the integer file's activations, "int8" or "int16".
+        recipe: of int8 or int16 activations.
 
     Returns:
         The file with those ranges replaced.
+
+    Raises:
+        RuntimeError: where a tensor was not finite on a picture, with the tensors' names.
     """
-    model, smallest = flatfile.unpack(calibrated), _SMALLEST_SUMMAND[activations]
+    model, smallest = flatfile.unpack(calibrated), _SMALLEST_SUMMAND[recipe.activations]
+    _check_finite(model, recipe)
     for graph in model.subgraphs:
         _share_ranges(model, graph)
         if raw_pixels:
@@ -99,7 +97,7 @@ def mend_ranges(calibrated: bytes, raw_pixels: bool, activations: str = "int8") 
                 elif (sums or index in hidden) and observed * gain < result * smallest:
                     bound = result * smallest / gain
                     _set_range(tensor, -bound, bound)
-    if activations == "int8":
+    if recipe.activations == "int8":
         widen_too_fine(model)
     return flatfile.pack(model)
 

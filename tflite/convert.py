@@ -193,6 +193,8 @@ class _Job:
         ranges_from = None if self.quantized else self.images
         content, calibrated = convert_file(primitive, recipe, io, ranges_from, self.raw_pixels)
         try:
+            if self.labels is not None:
+                content = add_metadata(content, self.labels, name=self.name)
             inspection = inspect(content)
         except ValueError as error:
             raise RuntimeError(f"The converted file does not run: {error}") from error
@@ -218,10 +220,7 @@ class _Job:
             worst_layers=worst_layers(layers),
             spread_loss=spread_loss(layers) if poor else None,
         )
-        result = Result(content, recipe, report)
-        if self.labels is not None:
-            result = add_metadata(result, self.labels, name=self.name)
-        return result
+        return Result(content, recipe, report)
 
     def float_file(self, primitive: keras.Model) -> bytes:
         """A model as a float32 file, to see where another file of it loses."""

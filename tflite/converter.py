@@ -7,7 +7,7 @@ import warnings
 
 import keras
 
-from .calibrate import calibration_set, check_finite, mend_ranges
+from .calibrate import calibration_set, mend_ranges
 from .finish import finish
 from .images import Images
 from .inspect import Inspection
@@ -67,8 +67,7 @@ def convert_file(
         if images is None or not recipe.needs_calibration:
             return finish(content), None
         calibrated = observe_summands(content, images)
-        check_finite(calibrated, recipe.name)
-        calibrated = mend_ranges(calibrated, raw_pixels, recipe.activations)
+        calibrated = mend_ranges(calibrated, raw_pixels, recipe)
         with _explained(lowered, recipe):
             if recipe.activations == "int8":
                 return quantize_int8(calibrated, recipe, io, images)

@@ -72,7 +72,7 @@ def integer_norm(operation, graph, lowering, recipe):
     def build(new):
         x = new(operation.input)
         if scale is None and offset is None:
-            return standard(f"{operation.name}")(x)
+            return standard(operation.name)(x)
         x = standard(f"{operation.name}_standard")(x)
         values = 1.0 if scale is None else scale, 0.0 if offset is None else offset
         return layers.Rescaling(*values, name=operation.name, dtype="float32")(x)
