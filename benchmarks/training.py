@@ -10,8 +10,8 @@ All networks are built in one process and take turns, step by step; the table gi
 median step, its ratio to the first network of the list and to keras.applications'
 ResNet50, and images per second. On the JAX backend it also gives the bytes that XLA
 counts for one step. `sums.X` computes BatchNorm by sums where X takes TensorFlow's kernel;
-`bf16.X` is X in mixed_bfloat16, `X@keras` has the strides of keras.applications (5 % fewer
-multiplications than v1.5), any other variant likewise.
+`bf16.X` is X in mixed_bfloat16. `X@variant=keras` or `X@conv=sk,depth=20` passes X options, here the
+strides of keras.applications (5 % fewer multiplications than v1.5).
 
 Expected: SE-ResNet-50 takes 0.97 of ResNet-50's step with XLA, 1.09 without, 1.05 on JAX (Hu et
 al. report 1.10).
@@ -38,13 +38,16 @@ MODELS = ["ResNet50", "SEResNet50", REFERENCE]
 
 def build(name, size, jit, fused):
     """A compiled network, named as the module says."""
-    kind, _, constructor = name.partition("@")[0].rpartition(".")
+    network, _, options = name.partition("@")
+    kind, _, constructor = network.rpartition(".")
     family = keras.applications if kind == "keras" else applications
     precision = keras.config.dtype_policy()
     if kind == "bf16":
         keras.config.set_dtype_policy("mixed_bfloat16")
-    variant = {"variant": name.partition("@")[2]} if "@" in name else {}
-    model = getattr(family, constructor)(weights=None, input_shape=(size, size, 3), **variant)
+    values = dict(pair.split("=") for pair in options.split(",")) if options else {}
+    values = {key: int(value) if value.isdigit() else value for key, value in values.items()}
+    shape = (size, size, 3)
+    model = getattr(family, constructor)(weights=None, input_shape=shape, classes=1000, **values)
     keras.config.set_dtype_policy(precision)
     if not fused:
         for layer in model.layers:
