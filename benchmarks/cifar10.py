@@ -27,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from keras_se import tflite
 from keras_se.applications import profile
 from keras_se.training import fit, make_settings, pictures_from_directory
-from keras_se.training.fit_results import read_results
+from keras_se.training.run import read_results
 
 NETWORKS = {
     "ResNet": ("ResNetCIFAR", {}),

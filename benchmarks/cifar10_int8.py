@@ -36,7 +36,7 @@ from keras_se.tflite import (
     quantize_aware,
 )
 from keras_se.training import FitSettings
-from keras_se.training.fit_augment import shift_and_flip
+from keras_se.training.pipeline.crop import shift_and_flip
 
 CALIBRATION = 500  # pictures
 COLUMNS = ("accuracy", "size_bytes", "compressed_bytes", "latency_ms")

@@ -20,9 +20,9 @@ from keras_se import training
 from keras_se.applications import ResNetCIFAR
 from keras_se.applications.preprocessing import IMAGENET
 from keras_se.training import FitSettings, NotFiniteError, fit, sources
-from keras_se.training.fit_callbacks import StopOnNaN
-from keras_se.training.fit_order import numbers_of_step
-from keras_se.training.state import load_record
+from keras_se.training.pipeline.order import numbers_of_step
+from keras_se.training.run.finite import StopOnNaN
+from keras_se.training.run.state import load_record
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def data(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "module",
-    "fit_callbacks fit_compile fit_results loss presets run settings settings_file".split(),
+    "loss run.finite run.stage run.results settings.fit_settings settings.make".split(),
 )
 def test_the_examples_in_the_docstrings(module):
     assert doctest.testmod(importlib.import_module(f"keras_se.training.{module}")).failed == 0

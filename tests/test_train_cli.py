@@ -15,8 +15,8 @@ from PIL import Image
 from keras_se.cli import main
 from keras_se.cli.train import FLAGS
 from keras_se.training import FitSettings, fit, make_settings
-from keras_se.training.settings_check import CHOICES
-from keras_se.training.state import load_record
+from keras_se.training.run.state import load_record
+from keras_se.training.settings.checks import CHOICES
 
 COMMAND = [sys.executable, "-m", "keras_se", "train"]
 

@@ -151,7 +151,7 @@ def _trainer(arguments):
 def _run(arguments):
     with working("loading Keras"):
         from ..training import make_settings
-        from ..training.fit_results import read_results
+        from ..training.run import read_results
     given = vars(arguments)
     values = {name: given[name] for name, _, _ in FLAGS if name in given}
     if arguments.model_option:
@@ -171,7 +171,7 @@ def _run(arguments):
 
 def _saved(output: Path) -> str:
     """Where the same command goes on."""
-    from ..training.run_folder import read_record
+    from ..training.run import read_record
 
     record = read_record(output)
     if record is None:

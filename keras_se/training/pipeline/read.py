@@ -6,11 +6,11 @@ import threading
 
 import numpy as np
 
-from ..applications import resize_and_crop
-from .fit_augment import crop_at_random
-from .fit_order import numbers_at
-from .settings import FitSettings
-from .source import Source
+from ...applications import resize_and_crop
+from ..settings import FitSettings
+from ..sources import Source
+from .crop import crop_at_random
+from .order import numbers_at
 
 KEPT_BYTES = 2**30  # of pictures that are read once and stay in memory
 PICTURES_AT_ONCE = os.cpu_count() or 1

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from .settings_check import check_values, fractions, network_options, plain
+from .checks import check_values, fractions, network_options, plain
 
 NO_PART_OF_THE_RESULT = (
     "output",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .._tensorflow import load_tensorflow
+from ..picture_files import open_picture
 from .one_download import one_download
-from .picture_files import open_picture
-from .pipeline import load_tensorflow
 from .source import Source
 from .tfrecord import TFRecords, places_of
 

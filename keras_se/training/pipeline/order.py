@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from .settings import FitSettings
-from .source import Source
+from ..settings import FitSettings
+from ..sources import Source
 
 _ROUNDS = 16  # of the cipher that shuffles
 

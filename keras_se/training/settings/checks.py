@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ._arguments import check_number, check_positive, check_positive_int
+from .._arguments import check_number, check_positive, check_positive_int
 
 CHOICES = {
     "optimizer": ("sgd", "adamw", "lamb"),

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import keras
 
-from ..applications import ImageModel
-from .distributed.batch_norm import synchronised
-from .distributed.devices import on_devices
-from .distributed.group import this_group
-from .fit_resolve import build, check_installed, resolve
-from .fit_run import Run
-from .run_folder import LAST, begin_run, open_run
-from .settings import FitSettings
-from .sources import load_sources
+from ...applications import ImageModel
+from ..distributed.batch_norm import synchronised
+from ..distributed.devices import on_devices
+from ..distributed.group import this_group
+from ..settings import FitSettings
+from ..sources import load_sources
+from .folder import LAST, begin_run, open_run
+from .resolve import build, check_installed, resolve
+from .run import Run
 
 
 def fit(

@@ -4,8 +4,8 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from ..applications.weights.download import cache_directory
-from ..locks import held
+from ...applications.weights.download import cache_directory
+from ...locks import held
 
 
 @contextlib.contextmanager

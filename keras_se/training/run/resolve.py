@@ -9,10 +9,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ..applications import registry
-from ..names import expected
-from .settings import FitSettings
-from .source import Source
+from ...applications import registry
+from ...names import expected
+from ..settings import FitSettings
+from ..sources import Source
 
 STEPS = 2500  # of a run whose epochs are not given
 _SET = ("weights", "input_shape", "input_tensor", "include_top", "classes", "classifier_activation")

@@ -5,9 +5,9 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
+from .checks import network_options
+from .fit_settings import FitSettings
 from .presets import PRESETS
-from .settings import FitSettings
-from .settings_check import network_options
 
 NAMES = tuple(setting.name for setting in fields(FitSettings))
 

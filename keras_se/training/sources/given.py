@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .pictures import Pictures
+from ..pictures import Pictures
+from .arrays import array_source
 from .source import Source
-from .source_arrays import array_source
 
 
 def given_pictures(training, validation) -> tuple[Source, Source | None]:

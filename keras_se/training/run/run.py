@@ -6,21 +6,25 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from ..applications import ImageModel
-from ..applications.preprocessing import IMAGENET
-from . import pipeline
-from .callbacks import FreezeBatchNorm
-from .distributed.group import Group
-from .distributed.validation import Validate
-from .fit_callbacks import STATE, Average, Callbacks, Checkpoint, Progress, StopOnNaN, save_model
-from .fit_compile import Stage, Trainable, compile_stage, make_loss
-from .fit_order import numbers_of_step, steps_per_epoch
-from .fit_results import RESULTS, predict, write_results
-from .run_folder import LAST, TENSORBOARD
-from .settings import FitSettings
-from .source import Source
-from .state import Record, inner_optimizer, load_variables, save_state
+from ...applications import ImageModel
+from ...applications.preprocessing import IMAGENET
+from .. import pipeline
+from ..callbacks import FreezeBatchNorm
+from ..distributed.group import Group
+from ..pipeline.order import numbers_of_step, steps_per_epoch
+from ..settings import FitSettings
+from ..sources import Source
+from .average import Average, inner_optimizer
+from .callback_list import Callbacks
+from .checkpoint import Checkpoint, save_model
+from .finite import StopOnNaN
+from .folder import LAST, RESULTS, STATE, TENSORBOARD
+from .progress import Progress
+from .results import predict, write_results
+from .stage import Stage, Trainable, compile_stage, make_loss
+from .state import Record, load_variables, save_state
 from .torch_seed import TorchSeed
+from .validate import Validate
 
 
 @dataclass

@@ -7,13 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from .. import plots
-from ..files import replacing
-from .settings import FitSettings
-from .source import Source
+from ... import plots
+from ...files import replacing
+from ..settings import FitSettings
+from ..sources import Source
+from .folder import CONFUSION, CURVES, RESULTS
 from .state import Record
-
-RESULTS, CURVES, CONFUSION = "results.json", "curves.png", "confusion.png"
 
 
 def write_results(

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import keras
 
-from .compile import ends_in_logits
-from .loss import SmoothedBinaryCrossentropy, SmoothedCrossentropy
-from .optimizer import L2SGD, warmup_cosine
-from .precision import set_precision
-from .settings import FitSettings
+from ..compile import ends_in_logits
+from ..loss import SmoothedBinaryCrossentropy, SmoothedCrossentropy
+from ..optimizer import L2SGD, warmup_cosine
+from ..precision import set_precision
+from ..settings import FitSettings
 
 MIXED_IN = 0.2  # of a picture, from which on it shows a class, for the loss "binary": timm's
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .pictures import set_aside
+from ..pictures import set_aside
 
 
 @dataclass(frozen=True, eq=False)

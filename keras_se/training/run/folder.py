@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from ..files import remove_leftovers, replacing
-from ..locks import held
-from .distributed.group import Group
-from .fit_callbacks import BEST, LOG, STATE
-from .fit_results import CONFUSION, CURVES, RESULTS
-from .settings import FitSettings
-from .settings_file import to_toml
+from ...files import remove_leftovers, replacing
+from ...locks import held
+from ..distributed.group import Group
+from ..settings import FitSettings, to_toml
 from .state import Record, load_record
 
-SETTINGS, LAST, TENSORBOARD, LOCK = "settings.toml", "last.keras", "tensorboard", ".lock"
-BROKEN = (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
+SETTINGS, STATE, LOG = "settings.toml", "state.npz", "log.csv"
+BEST, LAST = "best.keras", "last.keras"
+RESULTS, CURVES, CONFUSION = "results.json", "curves.png", "confusion.png"
 FILES = (SETTINGS, STATE, LOG, BEST, LAST, RESULTS, CURVES, CONFUSION)
+TENSORBOARD, LOCK = "tensorboard", ".lock"
+BROKEN = (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 
 from .. import pipeline
-from ..fit_compile import make_loss
-from ..fit_order import numbers_of_part
-from ..state import averaged
+from ..pipeline.order import numbers_of_part
+from .average import averaged
+from .stage import make_loss
 
 
 class Validate(keras.callbacks.Callback):

@@ -1,6 +1,5 @@
 """All that a run needs to go on as if it had not been interrupted, in one file."""
 
-import contextlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import BinaryIO
 import keras
 import numpy as np
 
-from ..files import replacing
-from .distributed.assign import assign
-from .distributed.group import Group
+from ...files import replacing
+from ..distributed.assign import assign
+from ..distributed.group import Group
 
 
 @dataclass
@@ -105,33 +104,3 @@ def _assign(variables, arrays, group: str) -> None:
         )
     for variable, value in zip(variables, held, strict=True):
         assign(variable, value)
-
-
-def inner_optimizer(model: keras.Model) -> keras.optimizers.Optimizer:
-    """The optimizer of a compiled model, without the loss scaling of mixed_float16."""
-    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
-
-
-@contextlib.contextmanager
-def averaged(model: keras.Model):
-    """Have the moving average in the model, where the optimizer keeps one; then go back.
-
-    Bit for bit, where `keras.callbacks.SwapEMAWeights` adds and subtracts on TensorFlow.
-    """
-    optimizer = inner_optimizer(model)
-    if not optimizer.use_ema or not optimizer.built:
-        yield
-        return
-    pairs = list(
-        zip(model.trainable_variables, optimizer._model_variables_moving_average, strict=True)
-    )
-    # Copies: on JAX a step gives the arrays of the model away, and two variables must not
-    # hold the same one.
-    kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable, _ in pairs]
-    for variable, average in pairs:
-        assign(variable, np.array(keras.ops.convert_to_numpy(average)))
-    try:
-        yield
-    finally:
-        for (variable, _), value in zip(pairs, kept, strict=True):
-            assign(variable, value)

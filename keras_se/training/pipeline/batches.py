@@ -1,31 +1,17 @@
-"""Batches as a function of (seed, step): the same after a restart, on any machine.
+"""Batches as a function of (seed, step): the same after a restart, on any machine."""
 
-TensorFlow is imported here, as the data pipeline of every Keras backend.
-"""
-
-import contextlib
-
-import keras
 import numpy as np
 
-from ..applications import Preprocessing
-from .fit_augment import batch_augmenter, rand_augment_each, shift_and_flip
-from .fit_read import BATCHES_AT_ONCE, fits, from_memory, one_by_one, whole_pictures
-from .settings import FitSettings
-from .source import Source
+from ...applications import Preprocessing
+from .._tensorflow import load_tensorflow
+from ..settings import FitSettings
+from ..sources import Source
+from .augment import batch_augmenter, rand_augment_each
+from .crop import shift_and_flip
+from .read import BATCHES_AT_ONCE, fits, from_memory, one_by_one, whole_pictures
 
 FOREVER = 2**40  # steps
 BATCHES_AHEAD = 2
-
-
-def load_tensorflow():
-    """TensorFlow; where it is not Keras' backend, without the GPUs, whose memory it would take."""
-    import tensorflow as tf
-
-    if keras.backend.backend() != "tensorflow":
-        with contextlib.suppress(RuntimeError):  # the caller has used TensorFlow's GPUs already
-            tf.config.set_visible_devices([], "GPU")
-    return tf
 
 
 def training_batches(
