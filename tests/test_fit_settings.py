@@ -140,6 +140,15 @@ def test_data_sets_of_keras(name, monkeypatch):
     )
 
 
+def test_a_download_that_fails_says_of_what(monkeypatch):
+    def load_data():
+        raise Exception("URL fetch failure on https://example.org: None -- no such host")
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
+    with pytest.raises(OSError, match="could not load its data set 'mnist': URL fetch failure"):
+        sources.load_sources(FitSettings("mnist"))
+
+
 @pytest.mark.parametrize("name", training.PRESETS)
 def test_presets_and_toml(name, tmp_path):
     made = training.make_settings(name, data="pictures")

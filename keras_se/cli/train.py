@@ -14,9 +14,9 @@ from ._signals import sigterm_raises
 
 DETAILS = """\
 Trains a network on a folder of pictures (PNG and JPEG; other files are passed over), one folder
-per class, or train/ and val/ with one folder per class each. Without other flags this is an
-SE-ResNet-20 for small pictures; for pictures of some hundred pixels take --preset finetune, which
-starts from published weights.
+per class, or train/ and val/ (or valid/, validation/, test/) with one folder per class each.
+Without other flags this is an SE-ResNet-20 for small pictures; for pictures of some hundred
+pixels take --preset finetune, which starts from published weights.
 
 Interrupted by Ctrl-C, a crash or a power cut, the same command resumes from the last
 checkpoint, and ends with the same weights.
@@ -187,7 +187,7 @@ def _print(results: dict, output: Path) -> None:
     classes = results["class_accuracy"]
     if len(classes) <= 20:
         for name, accuracy in classes.items():
-            print(f"  {name:20s} {accuracy:.1%}")
+            print(f"  {name:20s} {'no picture' if accuracy is None else f'{accuracy:.1%}'}")
     print(
         f"{results['model']}: {results['accuracy']:.2%} of "
         f"{counted(results['pictures'], 'validation picture')} after "

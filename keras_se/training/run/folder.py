@@ -79,6 +79,12 @@ def _open(settings: FitSettings, digest: str) -> Record:
         remove_leftovers(output / name)
     complete, state = (output / LAST).exists(), output / STATE
     if not complete and not state.exists():
+        foreign = [name for name in FILES if (output / name).exists()]
+        if foreign and not _is_of_a_run(output / SETTINGS) and not settings.overwrite:
+            raise FileExistsError(
+                f"{str(output)!r} holds {foreign}, which no run has left there; choose another "
+                "output, or overwrite=True (--overwrite)"
+            )
         return Record(digest)  # nothing, or a start that did not come to a first checkpoint
     record = read_record(output)
     reason = _other_run(settings, digest, record)
@@ -116,6 +122,15 @@ def _other_run(settings: FitSettings, digest: str, record: Record | None) -> str
     if record.digest != digest:
         return f"a run with other pictures than {settings.data!r} has now"
     return ""
+
+
+def _is_of_a_run(file: Path) -> bool:
+    """Whether a settings.toml is one that `begin_run` writes, with every setting in it."""
+    with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: no TOML
+        return set(tomllib.loads(to_toml(FitSettings("")))) <= set(
+            tomllib.loads(file.read_text("utf-8"))
+        )
+    return False
 
 
 def begin_run(settings: FitSettings) -> None:

@@ -21,8 +21,9 @@ class FitSettings:
     """The settings of `fit`; the values that stand here are the preset "default".
 
     Attributes:
-        data: a folder of pictures, PNG and JPEG (one folder per class; or train/ and val/, each
-            with one folder per class; other files are passed over), "cifar10", "cifar100",
+        data: a folder of pictures, PNG and JPEG (one folder per class; or train/ and one of
+            val/, valid/, validation/ and test/, each with one folder per class; other files
+            are passed over), "cifar10", "cifar100",
             "mnist", "fashion_mnist", "tfds:NAME" (TensorFlow Datasets: NAME/CONFIG:VERSION
             too, and #TRAINING,VALIDATION of its splits; else "train" with "validation" or
             "test"), or an .npz file with x_train, y_train and perhaps x_val, y_val, class_names

@@ -60,11 +60,18 @@ def three_channels(picture: np.ndarray) -> np.ndarray:
 
 
 def keras_dataset(name: str) -> tuple[Source, Source]:
-    """Training and test pictures of `keras.datasets`, which downloads them once."""
+    """Training and test pictures of `keras.datasets`, which downloads them once.
+
+    Raises:
+        OSError: if they cannot be downloaded, or read.
+    """
     import keras
 
-    with one_download(name):
-        loaded = getattr(keras.datasets, name).load_data()
+    try:
+        with one_download(name):
+            loaded = getattr(keras.datasets, name).load_data()
+    except Exception as error:  # Keras raises it as such where there is no connection
+        raise OSError(f"Keras could not load its data set {name!r}: {error}") from error
     parts = zip(("train", "test"), loaded, strict=True)
     training, test = (
         array_source(images, labels, CLASS_NAMES[name], f"{name} {part}")

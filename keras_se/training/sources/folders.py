@@ -9,20 +9,40 @@ from ..picture_files import find_pictures, open_picture
 from .source import Source
 
 
+TRAINING = "train"
+HELD_OUT = ("val", "valid", "validation", "test")  # the first that is there
+
+
 def folder_pictures(directory: Path, output: Path) -> tuple[Source, Source | None]:
-    training, validation = directory / "train", directory / "val"
-    if not (training.is_dir() and validation.is_dir()):
-        if training.is_dir() and class_folders(training) and not picture_files(training):
-            raise ValueError(
-                "Beside train/ there must be val/, with the same classes; or give train/ itself, "
-                f"of which a part is set aside. Received: data={str(directory)!r} with "
-                f"{[folder.name for folder in class_folders(directory)]}"
-            )
+    """The pictures of a folder by class; where it has train/ and one of `HELD_OUT`, of both.
+
+    Args:
+        directory: the folder.
+        output: of the run, which must not lie among the pictures.
+
+    Returns:
+        The training pictures and the validation pictures, or None in the place of these.
+
+    Raises:
+        ValueError: if there is no such folder, or its classes cannot be trained with.
+    """
+    training = directory / TRAINING
+    validation = next((directory / name for name in HELD_OUT if (directory / name).is_dir()), None)
+    if not training.is_dir():
         return _files(directory, output), None
+    if validation is None:
+        if picture_files(training) or not class_folders(training):  # a class, of locomotives
+            return _files(directory, output), None
+        raise ValueError(
+            f"Beside train/ there must be one of {', '.join(f'{name}/' for name in HELD_OUT)}, "
+            "with the same classes; or give train/ itself, of which a part is set aside. "
+            f"Received: data={str(directory)!r} with "
+            f"{[folder.name for folder in class_folders(directory)]}"
+        )
     sources = _files(training, output, directory), _files(validation, output, directory)
     if sources[0].class_names != sources[1].class_names:
         raise ValueError(
-            "train/ and val/ must hold the same classes. Received: "
+            f"train/ and {validation.name}/ must hold the same classes. Received: "
             f"{sorted(set(sources[0].class_names) ^ set(sources[1].class_names))} in one only, "
             f"of data={str(directory)!r}"
         )
