@@ -73,7 +73,7 @@ def new_figure(title: str, size: tuple[float, float]):
     with rc_context(STYLE):
         # Not pyplot: it would choose a window system and keep the figure alive.
         figure = Figure(figsize=size, dpi=100, layout="constrained")
-        figure.suptitle(title)
+        figure.suptitle(drawable(title))
         yield figure
 
 

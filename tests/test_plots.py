@@ -54,7 +54,9 @@ def test_few_and_many_classes(tmp_path, classes):
 def test_names_of_classes_are_drawn_as_they_are(tmp_path, name):
     labels = np.array([0, 1])
     names = [name, "other"]
-    figure = report("A title", labels, {"int8": labels}, names, [ChannelGates("a", 2, random.random((2, 8)))])
+    figure = report(
+        "A title", labels, {"int8": labels}, names, [ChannelGates("a", 2, random.random((2, 8)))]
+    )
     figure.savefig(tmp_path / "report.png")
     plots.confusion(name, labels, labels, names).savefig(tmp_path / "confusion.png")
     drawn = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]

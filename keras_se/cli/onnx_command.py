@@ -2,17 +2,12 @@
 
 from pathlib import Path
 
-from ._arguments import (
-    PREPROCESS,
-    add_input_size_argument,
-    add_preprocess_argument,
-    check_input,
-    check_output,
-    load_model,
-    preprocess_of,
-)
 from ._command import Command
 from ._console import print_json, working
+from ._files import check_input, check_output
+from ._models import add_input_size_argument, load_model
+from ._pictures import ANY_FOLDER, add_pictures_argument, check_pictures
+from ._preprocess import PREPROCESS, add_preprocess_argument, preprocess_of
 
 DETAILS = """\
 A Keras model is exported in float32; a .tflite file keeps its number format, int8 as
@@ -22,8 +17,8 @@ source before it is written. Needs the extra: pip install "keras-se[onnx]".
 
 EXAMPLES = """\
   keras-se onnx model.keras -o model.onnx
-  keras-se onnx model.keras --layout nchw --images pictures/ -o model.onnx
-  keras-se onnx model.tflite --images pictures/ -o model.onnx
+  keras-se onnx model.keras --layout nchw --data pictures/ -o model.onnx
+  keras-se onnx model.tflite --data pictures/ -o model.onnx
 """
 
 
@@ -37,13 +32,7 @@ def _add_arguments(parser):
         help="order of the input's axes (default: %(default)s, as in Keras)",
     )
     parser.add_argument("--opset", type=int, default=17, help="13 to 18 (default: %(default)s)")
-    parser.add_argument(
-        "--images",
-        type=Path,
-        metavar="DIR",
-        help="pictures to compare on, PNG or JPEG, directly in the folder or in one folder per "
-        "class (default: noise)",
-    )
+    add_pictures_argument(parser, f"to compare on (default: noise): {ANY_FOLDER}", required=False)
     parser.add_argument(
         "--logits", action="store_true", help="leave a final softmax out of a .keras model"
     )
@@ -56,6 +45,7 @@ def _add_arguments(parser):
 def _run(arguments):
     check_output(arguments.output, arguments.overwrite, arguments.model, suffix=".onnx")
     check_input(arguments.model)
+    check_pictures(arguments.data)
     with working("loading the model"):
         from .. import tflite
 
@@ -76,7 +66,7 @@ def _run(arguments):
             preprocess=preprocess,
             logits=arguments.logits,
             input_size=arguments.input_size,
-            images=arguments.images,
+            images=arguments.data,
             overwrite=arguments.overwrite,
         )
     if arguments.json:

@@ -31,14 +31,14 @@ def write_results(
     except ImportError:  # the figures are an extra
         pass
     matrix = plots.confusion_matrix(labels, predictions, len(names))
-    of_class = zip(names, np.diag(matrix).tolist(), matrix.sum(axis=1).tolist(), strict=True)
+    counts = zip(names, np.diag(matrix).tolist(), matrix.sum(axis=1).tolist(), strict=True)
     results = {
         "model": model.name,
         "parameters": model.count_params(),
         "accuracy": float((labels == predictions).mean()),
         "best_accuracy": record.best,
         "pictures": len(labels),
-        "class_accuracy": {name: right / shown if shown else None for name, right, shown in of_class},
+        "class_accuracy": {name: right / shown if shown else None for name, right, shown in counts},
         "confusion": matrix.tolist(),
         "unreadable": record.unreadable,
         "batch_size": settings.batch_size,

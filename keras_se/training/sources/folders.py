@@ -8,7 +8,6 @@ from ...picture_folders import class_folders, picture_files
 from ..picture_files import find_pictures, open_picture
 from .source import Source
 
-
 TRAINING = "train"
 HELD_OUT = ("val", "valid", "validation", "test")  # the first that is there
 
