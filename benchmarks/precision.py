@@ -1,13 +1,14 @@
 """Does mixed precision train as float32 does? The demo's digits, several seeds of each.
 
-    python benchmarks/precision.py
-    python benchmarks/precision.py --seeds 0 1 2 3 4 --jit
+Command:  python benchmarks/precision.py
+          python benchmarks/precision.py --seeds 0 1 2 3 4 --jit
+Machine:  2 shared x86-64 cores, AMD EPYC
+Cost:     a few minutes for nine runs; on a CPU without such arithmetic the half precisions are
+          slow, and only their accuracy is of interest
+Expected: means over seeds within 0.5 points of float32 (measured 98.42, 98.61 and 98.42 %)
 
 Each run is the training of `keras-se demo --precision P --seed S`; accuracy is that of the
-359 held-out digits, where one picture is 0.28 points. On a CPU without such arithmetic the
-half precisions are slow; only their accuracy is of interest there.
-
-Expected: means over seeds within 0.5 points of float32.
+359 held-out digits, where one picture is 0.28 points.
 """
 
 import argparse

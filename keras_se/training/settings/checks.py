@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from .._arguments import check_number, check_positive, check_positive_int
+from ..precision import POLICIES
 
 CHOICES = {
     "optimizer": ("sgd", "adamw", "lamb"),
     "schedule": ("cosine", "step"),
     "loss": ("crossentropy", "binary"),
     "crop": ("none", "padded", "resized"),
-    "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "precision": POLICIES,
     "jit": ("auto", "on", "off"),
 }
 TEXTS = ("data", "model", "weights")
