@@ -97,6 +97,14 @@ def test_raw_pixels_for_a_model_that_may_want_others(folder, tmp_path, call):
     assert status == 0 and not json.loads(printed)["raw_pixels"]
 
 
+def test_explain_believes_that_a_model_normalises(folder, tmp_path, call):
+    model = save(tmp_path / "m.keras", layers.Conv2D(4, 3))
+    for flags, warned in ((), True), (("--preprocess-included",), False):
+        options = ("--data", folder / "pictures", "-o", tmp_path / f"figures{warned}", *flags)
+        status, printed, _ = call("explain", model, *options)
+        assert status == 0 and (f"warning: {RAW_PIXELS}" in printed) == warned
+
+
 def test_evaluate_refuses_what_is_no_classifier_of_pictures(tmp_path, folder, error):
     dense = keras.Sequential([keras.Input((5,)), layers.Dense(2)])
     dense.save(tmp_path / "dense.keras")

@@ -58,7 +58,7 @@ def _run(arguments):
             model,
             arguments.data,
             arguments.output,
-            preprocess=None if isinstance(preprocess, str) else preprocess,
+            preprocess=preprocess,
             shown=arguments.shown,
             overwrite=arguments.overwrite,
         )
