@@ -5,6 +5,7 @@ from pathlib import Path
 from ._command import Command
 from ._console import print_json, working
 from ._files import check_input
+from ._latency import add_latency_arguments
 from ._models import load_model
 from ._pictures import add_pictures_argument, check_pictures
 from ._preprocess import add_preprocess_argument, preprocess_of
@@ -25,12 +26,7 @@ def _add_arguments(parser):
     parser.add_argument("file", type=Path, metavar="MODEL.tflite", help="what it was converted to")
     add_pictures_argument(parser)
     add_preprocess_argument(parser)
-    parser.add_argument(
-        "--runs", type=int, default=100, help="runs behind the latency (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=1, help="of the interpreter (default: %(default)s)"
-    )
+    add_latency_arguments(parser, runs=100)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 

@@ -34,8 +34,12 @@ EXAMPLES = """\
 
 def _add_arguments(parser):
     parser.add_argument("model", type=Path, metavar="MODEL.keras", help="what model.save wrote")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="file to write, .tflite")
-    parser.add_argument("--recipe", default="static_int8", help="see above (default: %(default)s)")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", required=True, help="file to write, .tflite"
+    )
+    parser.add_argument(
+        "--recipe", metavar="RECIPE", default="static_int8", help="see above (default: %(default)s)"
+    )
     parser.add_argument(
         "--calibration",
         type=Path,

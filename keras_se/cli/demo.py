@@ -45,17 +45,20 @@ def _add_arguments(parser):
     parser.add_argument(
         "--depth",
         type=int,
+        metavar="N",
         default=8,
         help="weighted layers of the SE-ResNet: 8, 14, 20, ... (default: %(default)s)",
     )
     parser.add_argument(
         "--epochs",
         type=int,
+        metavar="N",
         help="of training (default: as many as make about 230 steps, 10 for the digits)",
     )
     parser.add_argument(
         "--seed",
         type=int,
+        metavar="N",
         default=0,
         help="of the split, the weights and the order of the pictures (default: %(default)s)",
     )

@@ -33,9 +33,12 @@ def _add_arguments(parser):
     )
     add_pictures_argument(parser, "one folder of pictures per class")
     parser.add_argument(
-        "--weights", default="imagenet", help="of a network by name (default: %(default)s)"
+        "--weights",
+        default="imagenet",
+        metavar="TAG|FILE",
+        help="of a network by name (default: %(default)s)",
     )
-    parser.add_argument("--variant", help="of a network by name")
+    parser.add_argument("--variant", metavar="NAME", help="of a network by name")
     parser.add_argument(
         "--image-size",
         "--size",
@@ -47,10 +50,11 @@ def _add_arguments(parser):
     parser.add_argument(
         "--crop",
         type=float,
+        metavar="SHARE",
         help="part of the resized short side, in (0, 1] (default: the weights', else 0.875; "
         "for a file 1.0)",
     )
-    parser.add_argument("--interpolation", help="bicubic or bilinear")
+    parser.add_argument("--interpolation", metavar="FILTER", help="bicubic or bilinear")
     add_preprocess_argument(parser)
     parser.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="pictures at a time (default: 32)"

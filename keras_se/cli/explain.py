@@ -34,7 +34,11 @@ def _add_arguments(parser):
         help="folder for the figures; it is made",
     )
     parser.add_argument(
-        "--shown", type=int, default=4, help="pictures under maps (default: %(default)s)"
+        "--shown",
+        type=int,
+        metavar="N",
+        default=4,
+        help="pictures under maps (default: %(default)s)",
     )
     add_preprocess_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace figures that exist")

@@ -24,14 +24,18 @@ EXAMPLES = """\
 
 def _add_arguments(parser):
     parser.add_argument("model", type=Path, metavar="MODEL", help=".keras or .tflite")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="file to write, .onnx")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", required=True, help="file to write, .onnx"
+    )
     parser.add_argument(
         "--layout",
         choices=("nhwc", "nchw"),
         default="nhwc",
         help="order of the input's axes (default: %(default)s, as in Keras)",
     )
-    parser.add_argument("--opset", type=int, default=17, help="13 to 18 (default: %(default)s)")
+    parser.add_argument(
+        "--opset", type=int, metavar="N", default=17, help="13 to 18 (default: %(default)s)"
+    )
     add_pictures_argument(parser, f"to compare on (default: noise): {ANY_FOLDER}", required=False)
     parser.add_argument(
         "--logits", action="store_true", help="leave a final softmax out of a .keras model"

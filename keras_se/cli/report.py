@@ -6,6 +6,7 @@ from pathlib import Path
 from ._command import Command
 from ._console import working
 from ._files import check_input, check_output
+from ._latency import add_latency_arguments
 from ._models import load_model
 from ._pictures import ANY_FOLDER, add_pictures_argument, check_pictures
 from ._preprocess import add_preprocess_argument, preprocess_of
@@ -49,15 +50,11 @@ def _add_arguments(parser):
     parser.add_argument(
         "--shown",
         type=int,
+        metavar="N",
         default=24,
         help="pictures of disagreements in the page, at most (default: %(default)s)",
     )
-    parser.add_argument(
-        "--runs", type=int, default=25, help="runs behind each latency (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=1, help="of the interpreter (default: %(default)s)"
-    )
+    add_latency_arguments(parser, runs=25)
     add_vela_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the outputs")
 

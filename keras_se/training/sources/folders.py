@@ -62,6 +62,6 @@ def _files(directory: Path, output: Path, data: Path | None = None) -> Source:
         read=lambda number: np.asarray(open_picture(paths[number], "RGB")),
         labels=np.array(labels),
         class_names=tuple(files),
-        name=lambda number: str(paths[number].relative_to(data or directory)),
-        identity=lambda number: str(paths[number].relative_to(directory)),
+        name=lambda number: paths[number].relative_to(data or directory).as_posix(),
+        identity=lambda number: paths[number].relative_to(directory).as_posix(),
     )
