@@ -183,6 +183,9 @@ def test_validation_pictures_are_part_of_a_run(data, tmp_path):
     (folder / "val/class0/00.png").unlink()
     with pytest.raises(FileExistsError, match="other pictures"):
         fit(given, model=network())
+    (given.output / "settings.toml").write_text("epochs =")
+    with pytest.raises(FileExistsError, match=r"without a settings\.toml that can be read"):
+        fit(given, model=network())
 
 
 def test_a_start_without_a_checkpoint_leaves_the_folder_free(data, tmp_path):
@@ -197,7 +200,7 @@ def test_a_start_without_a_checkpoint_leaves_the_folder_free(data, tmp_path):
     assert not leftover.exists()
 
 
-@pytest.mark.parametrize("name", ["settings.toml", "results.json", "log.csv"])
+@pytest.mark.parametrize("name", ["settings.toml", "results.json", "tensorboard"])
 def test_files_of_others_are_not_replaced(data, tmp_path, name):
     given = settings(data, tmp_path, epochs=1)
     given.output.mkdir()

@@ -79,12 +79,7 @@ def _open(settings: FitSettings, digest: str) -> Record:
         remove_leftovers(output / name)
     complete, state = (output / LAST).exists(), output / STATE
     if not complete and not state.exists():
-        foreign = [name for name in FILES if (output / name).exists()]
-        if foreign and not _is_of_a_run(output / SETTINGS) and not settings.overwrite:
-            raise FileExistsError(
-                f"{str(output)!r} holds {foreign}, which no run has left there; choose another "
-                "output, or overwrite=True (--overwrite)"
-            )
+        _check_holds_nothing_of_others(settings)
         return Record(digest)  # nothing, or a start that did not come to a first checkpoint
     record = read_record(output)
     reason = _other_run(settings, digest, record)
@@ -109,10 +104,9 @@ def _other_run(settings: FitSettings, digest: str, record: Record | None) -> str
     """What tells the run in the folder from this one; empty where nothing does."""
     if record is None:
         return f"a run without a {STATE} that can be read"
-    if not (settings.output / SETTINGS).exists():
-        return f"a run without its {SETTINGS}"
-    there = tomllib.loads((settings.output / SETTINGS).read_text("utf-8"))
-    own = tomllib.loads(to_toml(settings))
+    there, own = _settings_in(settings.output), tomllib.loads(to_toml(settings))
+    if there is None:
+        return f"a run without a {SETTINGS} that can be read"
     for values in (there, own):  # "pictures/" and "./pictures" are one folder
         values["data"] = os.path.normpath(values.get("data", ""))
     differing = [name for name in there | own if there.get(name) != own.get(name)]
@@ -124,13 +118,26 @@ def _other_run(settings: FitSettings, digest: str, record: Record | None) -> str
     return ""
 
 
-def _is_of_a_run(file: Path) -> bool:
-    """Whether a settings.toml is one that `begin_run` writes, with every setting in it."""
-    with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: no TOML
-        return set(tomllib.loads(to_toml(FitSettings("")))) <= set(
-            tomllib.loads(file.read_text("utf-8"))
+def _settings_in(output: Path) -> dict | None:
+    """What settings.toml in a folder says; None where there is none, or it is no TOML."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return tomllib.loads((output / SETTINGS).read_text("utf-8"))
+    return None
+
+
+def _check_holds_nothing_of_others(settings: FitSettings) -> None:
+    """Raise where `begin_run` would remove what is not of a run that has just begun.
+
+    Such a run has left a settings.toml with every setting in it; nobody else writes them all.
+    """
+    output = settings.output
+    foreign = [name for name in (*FILES, TENSORBOARD) if (output / name).exists()]
+    begun = tomllib.loads(to_toml(FitSettings(""))).keys() <= (_settings_in(output) or {}).keys()
+    if foreign and not begun and not settings.overwrite:
+        raise FileExistsError(
+            f"{str(output)!r} holds {foreign}, which no run has left there; choose another output, "
+            "or overwrite=True (--overwrite)"
         )
-    return False
 
 
 def begin_run(settings: FitSettings) -> None:
