@@ -70,8 +70,10 @@ def fit(
 
     Raises:
         BlockingIOError: if another process is training into `output`.
-        FileExistsError: if `output` holds a run with other settings or other pictures.
+        FileExistsError: if `output` holds a run with other settings or other pictures, or files
+            of the same names that no run has left there.
         ImportError: for event files, if TensorBoard is not installed.
+        OSError: if a file cannot be written, or a data set not be downloaded.
         NotFiniteError: if the loss or a weight is not a finite number.
         RuntimeError: within a MultiWorkerMirroredStrategy.
         ValueError: for pictures or settings that cannot be used; if processes differ in them.

@@ -72,8 +72,8 @@ class FitSettings:
         devices: of this machine, that share every batch; 0 takes all. See
             `keras_se.training.distributed`.
         tensorboard: whether to write event files for TensorBoard.
-        overwrite: start anew where `output` holds a complete run, or one with other settings
-            or pictures. One of the same settings that was interrupted is resumed.
+        overwrite: start anew where `output` holds a complete run, one with other settings or
+            pictures, or files that no run has left there. One of the same settings that was interrupted is resumed.
         verbose: 0 silent, 1 a progress bar, 2 one line per epoch.
 
     Raises:
