@@ -73,7 +73,8 @@ class FitSettings:
             `keras_se.training.distributed`.
         tensorboard: whether to write event files for TensorBoard.
         overwrite: start anew where `output` holds a complete run, one with other settings or
-            pictures, or files that no run has left there. One of the same settings that was interrupted is resumed.
+            pictures, or files that no run has left there. One of the same settings that was
+            interrupted is resumed.
         verbose: 0 silent, 1 a progress bar, 2 one line per epoch.
 
     Raises:
