@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 
 from keras_se.demo import HELD_OUT, Settings
-from keras_se.demo.steps import load_pictures, train
+from keras_se.demo.steps import build, load_pictures, train
 from keras_se.training import split
 from keras_se.training.precision import POLICIES
 
@@ -33,7 +33,8 @@ def accuracy(precision: str, seed: int, jit: bool) -> float:
     settings = Settings(Path("unused"), precision=precision, seed=seed, jit=jit)
     keras.utils.set_random_seed(seed)
     kept, held_out = split(load_pictures(settings), HELD_OUT, seed)
-    model = train(kept, held_out, settings)
+    model = build(kept, settings)
+    train(model, kept, held_out, settings)
     _, top1 = model.evaluate(model.preprocess(held_out.images), held_out.labels, verbose=0)
     return 100 * top1
 

@@ -34,14 +34,21 @@ def load_pictures(settings: Settings) -> Pictures:
     )
 
 
-def train(kept: Pictures, held_out: Pictures, settings: Settings, verbose=0) -> ImageModel:
-    """Train an SE-ResNet from random weights; the held-out pictures are only reported on."""
+def build(kept: Pictures, settings: Settings) -> ImageModel:
+    """An SE-ResNet with random weights, which knows what its classes are called."""
     model = SEResNetCIFAR(
         settings.depth, input_shape=kept.images.shape[1:], classes=len(kept.class_names)
     )
+    model.class_names = kept.class_names
+    return model
+
+
+def train(
+    model: ImageModel, kept: Pictures, held_out: Pictures, settings: Settings, verbose=0
+) -> None:
+    """Train the model; the held-out pictures are only reported on."""
     batch_size = batch_size_for(len(kept))
     steps_per_epoch = math.ceil(len(kept) / batch_size)
-    model.class_names = kept.class_names
     epochs = settings.epochs or min(60, math.ceil(STEPS / steps_per_epoch))
     compile_for_training(
         model,
@@ -60,7 +67,6 @@ def train(kept: Pictures, held_out: Pictures, settings: Settings, verbose=0) -> 
         epochs=epochs,
         verbose=verbose,
     )
-    return model
 
 
 def batch_size_for(pictures: int) -> int:
