@@ -103,6 +103,9 @@ def test_explain_believes_that_a_model_normalises(folder, tmp_path, call):
         options = ("--data", folder / "pictures", "-o", tmp_path / f"figures{warned}", *flags)
         status, printed, _ = call("explain", model, *options)
         assert status == 0 and (f"warning: {RAW_PIXELS}" in printed) == warned
+    inside = ("--data", folder / "pictures", "-o", folder / "pictures" / "figures")
+    status, _, errors = call("explain", model, *inside)
+    assert status == 2 and "--output" in errors and "must not lie within" in errors
 
 
 def test_evaluate_refuses_what_is_no_classifier_of_pictures(tmp_path, folder, error):

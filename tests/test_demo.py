@@ -111,6 +111,8 @@ def test_a_depth_that_is_none_costs_no_earlier_run(tmp_path):
     with pytest.raises(ValueError, match="depth=9"):
         demo.run(demo.Settings(tmp_path, tmp_path / "data", depth=9, overwrite=True))
     assert (tmp_path / "results.json").read_text() == "{}"
+    with pytest.raises(ValueError, match="must not lie within the folder of pictures"):
+        demo.run(demo.Settings(tmp_path / "data" / "output", tmp_path / "data"))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..picture_folders import check_outside
 from ._command import Command
 from ._console import print_json, working
 from ._files import check_output_folder
@@ -50,6 +51,7 @@ def _run(arguments):
         raise ValueError(f"--shown must be at least 1. Received: {arguments.shown}")
     check_output_folder(arguments.output)
     check_pictures(arguments.data)
+    check_outside(arguments.output, arguments.data)
     from ..plots import check_matplotlib
 
     check_matplotlib()

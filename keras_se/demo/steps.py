@@ -9,6 +9,7 @@ from .. import tflite
 from ..applications import ImageModel, SEResNetCIFAR
 from ..explain import gates
 from ..files import replacing
+from ..picture_folders import check_outside
 from ..training import (
     Pictures,
     compile_for_training,
@@ -29,6 +30,7 @@ def load_pictures(settings: Settings) -> Pictures:
     """The digits, or the user's own pictures."""
     if settings.data is None:
         return load_digits(settings.image_size or 32)
+    check_outside(settings.output, settings.data)
     return pictures_from_directory(
         settings.data, settings.image_size or 64, max_size_bytes=MAX_DATA_BYTES
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...picture_folders import class_folders, picture_files
+from ...picture_folders import check_outside, class_folders, picture_files
 from ..picture_files import find_pictures, open_picture
 from .source import Source
 
@@ -50,11 +50,7 @@ def folder_pictures(directory: Path, output: Path) -> tuple[Source, Source | Non
 
 def _files(directory: Path, output: Path, data: Path | None = None) -> Source:
     """The pictures of a folder; messages call them by their path from `data`, or from there."""
-    if output.resolve().is_relative_to(directory.resolve()):
-        raise ValueError(
-            "`output` must not lie within the folder of pictures, where the next run would take "
-            f"it for a class. Received: output={str(output)!r}, data={str(directory)!r}"
-        )
+    check_outside(output, directory)
     files = find_pictures(directory)
     paths = [path for of_class in files.values() for path in of_class]
     labels = [label for label, of_class in enumerate(files.values()) for _ in of_class]
