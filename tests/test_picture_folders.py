@@ -72,9 +72,18 @@ def test_train_may_be_a_class(folder, tmp_path):
         shutil.copytree(folder / "green pea", tmp_path / name)
     kept, _ = load_sources(FitSettings(tmp_path, validation=0.4))
     assert kept.class_names == ("train", "tram")
-    shutil.copytree(folder / "green pea", tmp_path / "test")  # its pictures have no classes
-    with pytest.raises(ValueError, match=r"at least two classes.*train"):
+    shutil.copytree(folder / "green pea", tmp_path / "test")
+    with pytest.raises(ValueError, match="one of val/, valid/, validation/, test/, with the same"):
         load_sources(FitSettings(tmp_path))
+
+
+def test_test_pictures_without_classes_validate_nothing(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "train")
+    shutil.copytree(folder / "Zebra", tmp_path / "test")
+    with pytest.raises(ValueError, match=r"or give train/ itself.*\['test', 'train'\]"):
+        load_sources(FitSettings(tmp_path))
+    shutil.copytree(folder, tmp_path / "valid")
+    assert load_sources(FitSettings(tmp_path))[1].name(0).startswith("valid/")
 
 
 def test_a_link_to_nothing_is_not_passed_over(folder, tmp_path):

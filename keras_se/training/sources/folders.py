@@ -9,7 +9,7 @@ from ..picture_files import find_pictures, open_picture
 from .source import Source
 
 TRAINING = "train"
-HELD_OUT = ("val", "valid", "validation", "test")  # the first that is there
+HELD_OUT = ("val", "valid", "validation", "test")  # the first that has classes
 
 
 def folder_pictures(directory: Path, output: Path) -> tuple[Source, Source | None]:
@@ -26,11 +26,12 @@ def folder_pictures(directory: Path, output: Path) -> tuple[Source, Source | Non
         ValueError: if there is no such folder, or its classes cannot be trained with.
     """
     training = directory / TRAINING
-    validation = next((directory / name for name in HELD_OUT if (directory / name).is_dir()), None)
     if not training.is_dir():
         return _files(directory, output), None
+    beside = [directory / name for name in HELD_OUT if (directory / name).is_dir()]
+    validation = next(filter(class_folders, beside), None)
     if validation is None:
-        if picture_files(training) or not class_folders(training):  # a class, of locomotives
+        if not beside and picture_files(training):  # a class, of locomotives
             return _files(directory, output), None
         raise ValueError(
             f"Beside train/ there must be one of {', '.join(f'{name}/' for name in HELD_OUT)}, "
