@@ -1,12 +1,16 @@
 """SE inserted into a trained ResNet-20, and both fine-tuned equally long on CIFAR-10.
 
-    python benchmarks/cifar10_insert.py runs/ResNet-20-0/last.keras runs/pictures
+Command:  python benchmarks/cifar10_insert.py runs/ResNet-20-0/last.keras runs/pictures
+Machine:  2 shared x86-64 cores, AMD EPYC
+Cost:     8 minutes for two epochs of both, on free cores
+Expected: both lose less than a point by the warm restart, and differ by chance (85.26 and 85.60 %
+          of 85.96 % before); gates that have hardly left the identity
 
 CHECKPOINT is what benchmarks/cifar10.py leaves of the plain network, PICTURES its folder of
 train/CLASS/*.jpg and val/CLASS/*.jpg. Both networks start from the checkpoint: the inserted
 gates are the identity, so the accuracy before is the same. They see the same pictures in the
 same order, and the learning rate of the last epochs of a run. Interrupted, the same command
-resumes. Two epochs of both take about 8 minutes on two free cores.
+resumes.
 """
 
 import argparse

@@ -1,10 +1,14 @@
-"""One training step of a network with attention over the same network without.
+r"""One training step of a network with attention over the same network without.
 
-    python benchmarks/training.py                                    # two cores: 10 minutes
-    python benchmarks/training.py --models ResNet50 SEResNet50 --batch 256 --size 224 \
-        --precision mixed_bfloat16 --jit on                          # a GPU
-    KERAS_BACKEND=jax python benchmarks/training.py --jit on
-    python benchmarks/training.py --models sums.SEResNet50 SEResNet50    # no XLA: with kernel?
+Command:  python benchmarks/training.py
+          python benchmarks/training.py --models ResNet50 SEResNet50 --batch 256 --size 224 \
+              --precision mixed_bfloat16 --jit on                    # a GPU
+          KERAS_BACKEND=jax python benchmarks/training.py --jit on
+          python benchmarks/training.py --models sums.SEResNet50 SEResNet50  # no XLA: with kernel?
+Machine:  2 shared x86-64 cores, AMD EPYC
+Cost:     10 minutes; --models SEResNetCIFAR --batch 8 --size 32 --steps 3 a minute
+Expected: SE-ResNet-50 takes 0.97 of ResNet-50's step with XLA, 1.09 without, 1.05 on JAX (Hu et
+          al. report 1.10)
 
 All networks are built in one process and take turns, step by step; the table gives the
 median step, its ratio to the first network of the list and to keras.applications'
@@ -12,9 +16,6 @@ ResNet50, and images per second. On the JAX backend it also gives the bytes that
 counts for one step. `sums.X` computes BatchNorm by sums where X takes TensorFlow's kernel;
 `bf16.X` is X in mixed_bfloat16. `X@variant=keras` or `X@conv=sk,depth=20` passes X options, here the
 strides of keras.applications (5 % fewer multiplications than v1.5).
-
-Expected: SE-ResNet-50 takes 0.97 of ResNet-50's step with XLA, 1.09 without, 1.05 on JAX (Hu et
-al. report 1.10).
 """
 
 import argparse

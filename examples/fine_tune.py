@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_se.training import fit, load_digits, make_settings
-from keras_se.training.fit_results import read_results
+from keras_se.training.run import read_results
 
 
 def main() -> None:

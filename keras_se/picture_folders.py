@@ -30,6 +30,15 @@ def picture_files(folder: Path) -> list[Path]:
     ]
 
 
+def check_outside(output: Path, data: Path) -> None:
+    """Raise ValueError if an output folder is one of pictures, or lies within it."""
+    if output.resolve().is_relative_to(data.resolve()):
+        raise ValueError(
+            "`output` must not lie within the folder of pictures, where the next run would take "
+            f"it for a class. Received: output={str(output)!r}, data={str(data)!r}"
+        )
+
+
 def _visible(folder: Path) -> list[os.DirEntry]:
     """What a folder holds, by name; entries know what they are without asking the disk again."""
     with os.scandir(folder) as entries:

@@ -16,6 +16,7 @@ STYLE: dict[Any, Any] = {  # matplotlib's hints list every key
     "axes.titlepad": 9,
     "figure.titlesize": 18,
     "figure.titleweight": "bold",
+    "text.parse_math": False,  # two dollars in the name of a class are no formula
 }
 MOST_LABELLED = 15  # classes up to which all names and all counts are written
 
@@ -72,7 +73,7 @@ def new_figure(title: str, size: tuple[float, float]):
     with rc_context(STYLE):
         # Not pyplot: it would choose a window system and keep the figure alive.
         figure = Figure(figsize=size, dpi=100, layout="constrained")
-        figure.suptitle(title)
+        figure.suptitle(drawable(title))
         yield figure
 
 
@@ -132,6 +133,15 @@ def name_classes(axis, class_names: Sequence[str], **text) -> None:
     """Ticks with class names, shortened; every n-th where there are too many to read."""
     step = -(-len(class_names) // MOST_LABELLED)
     ticks = range(0, len(class_names), step)
-    names = (class_names[tick] for tick in ticks)
+    names = [drawable(class_names[tick]) for tick in ticks]
     short = [name if len(name) <= 16 else f"{name[:15]}…" for name in names]
     axis.set_ticks(ticks, short, **text)
+
+
+def drawable(name: str) -> str:
+    """A name as matplotlib can draw it: of a folder's name, the bytes that are no text are "?".
+
+    >>> drawable("Größe \\udcff")
+    'Größe ?'
+    """
+    return name.encode(errors="replace").decode()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from keras_se import tflite
 from keras_se.applications import SEResNetCIFAR
-from keras_se.cli._arguments import read_lines
+from keras_se.cli._files import read_lines
 
 
 @pytest.fixture(scope="module")

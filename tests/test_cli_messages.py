@@ -15,7 +15,7 @@ from keras_se.applications import SEResNetCIFAR, list_models
 from keras_se.applications.preprocessing import MODES
 from keras_se.cli._flags import with_flags
 from keras_se.tflite.normalisation import RAW_PIXELS, normalises
-from keras_se.training.fit_callbacks import Checkpoint
+from keras_se.training.run.checkpoint import Checkpoint
 
 layers = keras.layers
 
@@ -95,6 +95,17 @@ def test_raw_pixels_for_a_model_that_may_want_others(folder, tmp_path, call):
         assert "pixels: raw, in [0, 255]" in printed
     status, printed, _ = call("evaluate", foreign, "--data", pictures, "--preprocess-tf", "--json")
     assert status == 0 and not json.loads(printed)["raw_pixels"]
+
+
+def test_explain_believes_that_a_model_normalises(folder, tmp_path, call):
+    model = save(tmp_path / "m.keras", layers.Conv2D(4, 3))
+    for flags, warned in ((), True), (("--preprocess-included",), False):
+        options = ("--data", folder / "pictures", "-o", tmp_path / f"figures{warned}", *flags)
+        status, printed, _ = call("explain", model, *options)
+        assert status == 0 and (f"warning: {RAW_PIXELS}" in printed) == warned
+    inside = ("--data", folder / "pictures", "-o", folder / "pictures" / "figures")
+    status, _, errors = call("explain", model, *inside)
+    assert status == 2 and "--output" in errors and "must not lie within" in errors
 
 
 def test_evaluate_refuses_what_is_no_classifier_of_pictures(tmp_path, folder, error):

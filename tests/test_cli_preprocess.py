@@ -11,7 +11,7 @@ from PIL import Image
 
 from keras_se import tflite
 from keras_se.applications import SEResNetCIFAR
-from keras_se.cli._arguments import PREPROCESS, add_preprocess_argument, preprocess_of
+from keras_se.cli._preprocess import PREPROCESS, add_preprocess_argument, preprocess_of
 from keras_se.tflite.normalisation import INCLUDED
 from keras_se.tflite.preprocess import add_preprocess
 

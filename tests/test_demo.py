@@ -103,6 +103,18 @@ def test_bad_settings(tmp_path, name, value):
         demo.Settings(tmp_path, **{name: value})
 
 
+def test_a_depth_that_is_none_costs_no_earlier_run(tmp_path):
+    for name in ("data/a/1.png", "data/a/2.png", "data/b/1.png", "data/b/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32)).save(tmp_path / name)
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(ValueError, match="depth=9"):
+        demo.run(demo.Settings(tmp_path, tmp_path / "data", depth=9, overwrite=True))
+    assert (tmp_path / "results.json").read_text() == "{}"
+    with pytest.raises(ValueError, match="must not lie within the folder of pictures"):
+        demo.run(demo.Settings(tmp_path / "data" / "output", tmp_path / "data"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_digits(tmp_path, seed):

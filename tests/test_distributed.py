@@ -17,10 +17,11 @@ from keras import layers
 
 from keras_se.cli import main
 from keras_se.layers import BatchNorm, ResidualTail, SqueezeExcite
-from keras_se.training import FitSettings, run, sources
+from keras_se.training import FitSettings, sources
 from keras_se.training.distributed import Group, join, launch, launch_one
 from keras_se.training.distributed.launch import _dead_ranks, _free_port
-from keras_se.training.state import load_record
+from keras_se.training.run.resolve import resolve
+from keras_se.training.run.state import load_record
 
 PROGRAM = Path(__file__).with_name("distributed_fit.py")
 ROOT = Path(__file__).parents[1]
@@ -310,8 +311,8 @@ def test_a_batch_must_be_a_multiple_of_the_devices(data):
     given = FitSettings(data, batch_size=9, image_size=32)
     training, _ = sources.load_sources(given)
     with pytest.raises(ValueError, match="multiple of 2"):
-        run.resolve(given, training, replicas=2)
-    fewer = run.resolve(FitSettings(data, image_size=32), training, replicas=4)
+        resolve(given, training, replicas=2)
+    fewer = resolve(FitSettings(data, image_size=32), training, replicas=4)
     assert fewer.batch_size == 24
 
 
@@ -320,9 +321,9 @@ def test_a_batch_must_be_a_multiple_of_the_devices(data):
 def test_what_tensorflow_would_compute_otherwise_is_refused(data, values):
     given = FitSettings(data, image_size=32, **values)
     training, _ = sources.load_sources(given)
-    run.resolve(given, training)
+    resolve(given, training)
     with pytest.raises(ValueError, match="KERAS_BACKEND=jax"):
-        run.resolve(given, training, replicas=2)
+        resolve(given, training, replicas=2)
 
 
 def test_a_group_of_one_says_what_it_hears(tmp_path):

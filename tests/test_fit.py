@@ -20,9 +20,10 @@ from keras_se import training
 from keras_se.applications import ResNetCIFAR
 from keras_se.applications.preprocessing import IMAGENET
 from keras_se.training import FitSettings, NotFiniteError, fit, sources
-from keras_se.training.fit_callbacks import StopOnNaN
-from keras_se.training.fit_order import numbers_of_step
-from keras_se.training.state import load_record
+from keras_se.training.pipeline.order import numbers_of_step
+from keras_se.training.run import read_results
+from keras_se.training.run.finite import StopOnNaN
+from keras_se.training.run.state import load_record
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def data(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "module",
-    "fit_callbacks fit_compile fit_results loss presets run settings settings_file".split(),
+    "loss run.finite run.stage run.results settings.fit_settings settings.make".split(),
 )
 def test_the_examples_in_the_docstrings(module):
     assert doctest.testmod(importlib.import_module(f"keras_se.training.{module}")).failed == 0
@@ -119,6 +120,17 @@ def test_the_files_of_a_run(data, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in given.output.iterdir()}
 
 
+def test_a_class_without_validation_pictures_has_no_accuracy(tmp_path):
+    images, labels = np.zeros((12, 32, 32, 3), "uint8"), np.arange(12) % 3
+    shown = labels < 2
+    given = settings("mine", tmp_path, epochs=1, batch_size=4)
+    pictures = {"training": (images, labels), "validation": (images[shown], labels[shown])}
+    fit(given, model=network(), **pictures)
+    found = read_results(given.output)["class_accuracy"]
+    assert sorted(found.items())[2] == ("2", None)
+    assert 0 <= found["0"] <= 1 and 0 <= found["1"] <= 1
+
+
 def test_event_files_without_tensorboard_are_refused(data, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"keras-se\[tensorboard\]"):
@@ -171,6 +183,9 @@ def test_validation_pictures_are_part_of_a_run(data, tmp_path):
     (folder / "val/class0/00.png").unlink()
     with pytest.raises(FileExistsError, match="other pictures"):
         fit(given, model=network())
+    (given.output / "settings.toml").write_text("epochs =")
+    with pytest.raises(FileExistsError, match=r"without a settings\.toml that can be read"):
+        fit(given, model=network())
 
 
 def test_a_start_without_a_checkpoint_leaves_the_folder_free(data, tmp_path):
@@ -183,6 +198,18 @@ def test_a_start_without_a_checkpoint_leaves_the_folder_free(data, tmp_path):
     other = replace(given, seed=1, epochs=1)
     assert len(fit(other, model=network()).epoch) == 1
     assert not leftover.exists()
+
+
+@pytest.mark.parametrize("name", ["settings.toml", "results.json", "tensorboard"])
+def test_files_of_others_are_not_replaced(data, tmp_path, name):
+    given = settings(data, tmp_path, epochs=1)
+    given.output.mkdir()
+    (given.output / name).write_text('data = "pictures"\nepochs = 3\n')
+    with pytest.raises(FileExistsError, match=f"holds .'{name}'., which no run has left"):
+        fit(given, model=network())
+    assert [path.name for path in given.output.iterdir()] == [name]
+    fit(replace(given, overwrite=True), model=network())
+    assert (given.output / "last.keras").exists()
 
 
 def test_overwrite_resumes_its_own_run_and_repeats_a_complete_one(data, tmp_path):
@@ -453,7 +480,7 @@ def test_validation_pictures_are_looked_at_before_the_work(data, tmp_path):
     with pytest.raises(ValueError, match="must not lie within"):
         fit(inside, model=network())
     shutil.rmtree(folder / "val")
-    with pytest.raises(ValueError, match=r"Beside train/ there must be val/.*\['train'\]"):
+    with pytest.raises(ValueError, match=r"Beside train/ there must be one of val/.*\['train'\]"):
         fit(given, model=network())
     assert not given.output.exists()
 

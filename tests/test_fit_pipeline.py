@@ -9,9 +9,11 @@ import pytest
 import tensorflow as tf
 from fit_runs import RAW, settings, write_pictures
 
-from keras_se.training import FitSettings, fit_read, pipeline, sources
-from keras_se.training.fit_augment import batch_augmenter, random_part, shift_and_flip
-from keras_se.training.fit_order import numbers_of_step
+from keras_se.training import FitSettings, pipeline, sources
+from keras_se.training.pipeline import read as reading
+from keras_se.training.pipeline.augment import batch_augmenter
+from keras_se.training.pipeline.crop import random_part, shift_and_flip
+from keras_se.training.pipeline.order import numbers_of_step
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_small_pictures_are_decoded_once(data, tmp_path, monkeypatch, fits):
     given = settings(data, tmp_path)
     source, _ = sources.load_sources(given)
     if not fits:
-        monkeypatch.setattr(fit_read, "KEPT_BYTES", 3 * 32 * 32 * len(source) - 1)
+        monkeypatch.setattr(reading, "KEPT_BYTES", 3 * 32 * 32 * len(source) - 1)
     for batches in (
         lambda counted: pipeline.training_batches(counted, given, RAW).take(12),
         lambda counted: pipeline.validation_batches(counted, given, RAW).repeat(3),
@@ -94,7 +96,7 @@ def test_two_threads_do_not_read_the_same_picture():
         time.sleep(0.05)  # long enough for the other threads to ask for the same number
         return 10 * number
 
-    kept = fit_read.kept_by_number(read, 3)
+    kept = reading.kept_by_number(read, 3)
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(kept, [2, 2, 2, 0])) == [20, 20, 20, 0]
     assert sorted(reads) == [0, 2]

@@ -10,11 +10,12 @@ import tensorflow as tf
 from fit_runs import write_pictures
 
 from keras_se import training
-from keras_se.training import FitSettings, settings_file, sources
-from keras_se.training.fit_compile import Stage, make_schedule
-from keras_se.training.settings import NO_PART_OF_THE_RESULT
-from keras_se.training.source import Source
-from keras_se.training.source_arrays import CLASS_NAMES
+from keras_se.training import FitSettings, sources
+from keras_se.training.run.stage import Stage, make_schedule
+from keras_se.training.settings import to_toml
+from keras_se.training.settings.fit_settings import NO_PART_OF_THE_RESULT
+from keras_se.training.sources import Source
+from keras_se.training.sources.arrays import CLASS_NAMES
 
 
 def test_arrays_in_an_npz_file(tmp_path):
@@ -139,11 +140,20 @@ def test_data_sets_of_keras(name, monkeypatch):
     )
 
 
+def test_a_download_that_fails_says_of_what(monkeypatch):
+    def load_data():
+        raise Exception("URL fetch failure on https://example.org: None -- no such host")
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
+    with pytest.raises(OSError, match="could not load its data set 'mnist': URL fetch failure"):
+        sources.load_sources(FitSettings("mnist"))
+
+
 @pytest.mark.parametrize("name", training.PRESETS)
 def test_presets_and_toml(name, tmp_path):
     made = training.make_settings(name, data="pictures")
     file = tmp_path / "settings.toml"
-    file.write_text(settings_file.to_toml(made))
+    file.write_text(to_toml(made))
     assert training.make_settings(file=file) == made
 
 
@@ -179,7 +189,7 @@ def test_options_of_the_network_add_up_while_it_is_the_same(tmp_path):
     )
     both = training.make_settings(file=file, model_options={"depth": 32})
     assert both.model_options == {"attention": "cbam", "name": "später", "depth": 32}
-    file.write_text(settings_file.to_toml(both), "utf-8")
+    file.write_text(to_toml(both), "utf-8")
     assert training.make_settings(file=file) == both
     other = training.make_settings("cifar", data="pictures", model="SEResNet50")
     assert other.model_options == {}
@@ -196,7 +206,7 @@ def test_settings_hold_plain_values(tmp_path):
         weights=tmp_path / "a.safetensors",
     )
     file = tmp_path / "settings.toml"
-    file.write_text(settings_file.to_toml(made), "utf-8")
+    file.write_text(to_toml(made), "utf-8")
     assert training.make_settings(file=file) == made
 
 
@@ -223,7 +233,7 @@ def test_every_field_comes_back_from_toml(tmp_path):
             )(one.default)
     made = FitSettings("Bilder von überall/ä b", **other | {"model": "SEResNet50"})
     file = tmp_path / "settings.toml"
-    file.write_text(settings_file.to_toml(made), "utf-8")
+    file.write_text(to_toml(made), "utf-8")
     assert training.make_settings(file=file) == made
 
 

@@ -1,5 +1,6 @@
 """Training, evaluation and conversion find the same classes and pictures in a folder."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,37 @@ def test_the_same_walk_everywhere(folder):
     assert kept.class_names == tuple(classes)
     named = [source.name(n) for source in (kept, aside) for n in range(len(source))]
     assert sorted(Path(name).as_posix() for name in named) == ORDER
+
+
+@pytest.mark.parametrize("held_out", ["val", "valid", "validation", "test"])
+def test_the_parts_of_a_data_set_as_people_name_them(folder, tmp_path, held_out):
+    for part in ("train", held_out, "annotations"):
+        shutil.copytree(folder, tmp_path / part)
+    kept, aside = load_sources(FitSettings(tmp_path))
+    assert (len(kept), len(aside)) == (7, 7)
+    assert aside.name(0).startswith(held_out)
+    if held_out != "val":  # which comes before all others
+        shutil.copytree(folder, tmp_path / "val")
+        assert load_sources(FitSettings(tmp_path))[1].name(0).startswith("val/")
+
+
+def test_train_may_be_a_class(folder, tmp_path):
+    for name in ("train", "tram"):
+        shutil.copytree(folder / "green pea", tmp_path / name)
+    kept, _ = load_sources(FitSettings(tmp_path, validation=0.4))
+    assert kept.class_names == ("train", "tram")
+    shutil.copytree(folder / "green pea", tmp_path / "test")
+    with pytest.raises(ValueError, match="one of val/, valid/, validation/, test/, with the same"):
+        load_sources(FitSettings(tmp_path))
+
+
+def test_test_pictures_without_classes_validate_nothing(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "train")
+    shutil.copytree(folder / "Zebra", tmp_path / "test")
+    with pytest.raises(ValueError, match=r"or give train/ itself.*\['test', 'train'\]"):
+        load_sources(FitSettings(tmp_path))
+    shutil.copytree(folder, tmp_path / "valid")
+    assert load_sources(FitSettings(tmp_path))[1].name(0).startswith("valid/")
 
 
 def test_a_link_to_nothing_is_not_passed_over(folder, tmp_path):

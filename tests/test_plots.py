@@ -49,6 +49,20 @@ def test_few_and_many_classes(tmp_path, classes):
     figure.savefig(tmp_path / "report.png")
 
 
+@pytest.mark.parametrize("name", ["$\\bad$", "US$ to CA$_", "no text \udcff", "漢字"])
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_names_of_classes_are_drawn_as_they_are(tmp_path, name):
+    labels = np.array([0, 1])
+    names = [name, "other"]
+    figure = report(
+        "A title", labels, {"int8": labels}, names, [ChannelGates("a", 2, random.random((2, 8)))]
+    )
+    figure.savefig(tmp_path / "report.png")
+    plots.confusion(name, labels, labels, names).savefig(tmp_path / "confusion.png")
+    drawn = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert drawn == [name.replace("\udcff", "?"), "other"]
+
+
 def test_without_gates(tmp_path):
     figure, _ = draw(2, [])
     figure.savefig(tmp_path / "report.png")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_se.training import rand_augment as module
-from keras_se.training.rand_augment import CHANCE, FILL, OPERATIONS, rand_augment
+from keras_se.training.pipeline import rand_augment as module
+from keras_se.training.pipeline.rand_augment import CHANCE, FILL, OPERATIONS, rand_augment
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 

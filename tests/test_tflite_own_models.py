@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_se.cli._arguments import load_model
+from keras_se.cli._models import load_model
 from keras_se.tflite import Runner, convert, lower, quantize_aware
 from keras_se.tflite.identities import IDENTITIES
 from keras_se.tflite.normalisation import normalises

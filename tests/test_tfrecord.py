@@ -5,7 +5,7 @@ import concurrent.futures
 import pytest
 import tensorflow as tf
 
-from keras_se.training.tfrecord import TFRecords, places_of
+from keras_se.training.sources.tfrecord import TFRecords, places_of
 
 RECORDS = [b"first", b"", bytes(100_000), "größer".encode()]
 

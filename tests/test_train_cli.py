@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 
 from keras_se.cli import main
-from keras_se.cli.train import FLAGS
+from keras_se.cli._command import make_parser
+from keras_se.cli._train_flags import FLAGS, given_values
+from keras_se.cli.train import COMMAND as TRAIN
 from keras_se.training import FitSettings, fit, make_settings
-from keras_se.training.settings_check import CHOICES
-from keras_se.training.state import load_record
+from keras_se.training.run.state import load_record
+from keras_se.training.settings.checks import CHOICES
 
 COMMAND = [sys.executable, "-m", "keras_se", "train"]
 
@@ -75,10 +77,38 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(toml, tmp_path, 
 
 
 def test_the_flags_are_the_settings():
-    fields = {field.name for field in dataclasses.fields(FitSettings)}
-    assert {name for name, _, _ in FLAGS} == fields - {"model_options", "verbose"}
-    given = {name: kind for name, kind, _ in FLAGS if isinstance(kind, tuple)}
+    defaults = {field.name: field.default for field in dataclasses.fields(FitSettings)}
+    own = {name: default for name, _, default, _ in FLAGS}
+    assert own == {name: defaults[name] for name in own} | {"data": ""}
+    assert own.keys() == defaults.keys() - {"model_options", "verbose"}
+    given = {name: kind for name, kind, *_ in FLAGS if isinstance(kind, tuple)}
     assert given == CHOICES
+
+
+def test_what_a_command_line_gives():
+    words = "train --weights none --no-flip --decay-at 0.5 0.75 -o there --model-option depth=8"
+    given = given_values(make_parser((TRAIN,), "0").parse_args(words.split()))
+    assert given.pop("output").name == "there"
+    assert given == {
+        "weights": None,
+        "flip": False,
+        "decay_at": [0.5, 0.75],
+        "model_options": {"depth": 8},
+    }
+    made = make_settings("finetune", data="x", **given, schedule="step", warmup=0.0)
+    assert made.weights is None
+
+
+def test_results_for_a_script(data, tmp_path, call):
+    words = ("--data", data, "--epochs", 1, "--batch-size", 18, "--image-size", 32)
+    words += ("--model-option", "depth=8", "-o", tmp_path / "run")
+    status, printed, errors = call("train", *words, "--json")
+    assert (status, errors) == (0, "")
+    results = json.loads(printed)
+    assert results["epochs"] == 1 and results["output"] == str(tmp_path / "run")
+    status, printed, errors = call("train", *words, "--quiet")
+    assert (status, errors) == (0, "")
+    assert "SEResNetCIFAR"[:2].lower() in printed and "Epoch" not in printed
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from . import (
     explain,
     inspect,
     models,
-    onnx_command,
+    onnx,
     report,
     train,
 )
@@ -36,7 +36,7 @@ COMMANDS = tuple(
         compare,
         inspect,
         report,
-        onnx_command,
+        onnx,
         models,
     )
 )

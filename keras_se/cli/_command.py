@@ -51,7 +51,7 @@ def make_parser(commands: tuple[Command, ...], version: str) -> Parser:
         subparser = subparsers.add_parser(
             command.name,
             help=command.summary,
-            description=f"{command.summary}.\n\n{command.details}",
+            description=f"{command.summary[0].upper()}{command.summary[1:]}.\n\n{command.details}",
             epilog=f"examples:\n{command.examples}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 
 def working(message: str) -> AbstractContextManager:
-    """A spinner on stderr, until the context ends; nothing where stdout is no terminal."""
-    if not sys.stdout.isatty():
+    """A spinner on stderr, until the context ends; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console
 

@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping
 
 WHOLE = {'preprocess="included"': "--preprocess-included"}  # whose flag takes no value
-ALSO = {"threads": "num_threads"}  # destination of a flag -> the library's word for it
+# Destination of a flag -> the library's word for it.
+ALSO = {"threads": "num_threads", "data": "images"}
 
 
 def flags_of(parser: argparse.ArgumentParser) -> dict[str, str]:

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from ._arguments import (
-    add_preprocess_argument,
-    check_input,
-    load_model,
-    preprocess_of,
-)
 from ._command import Command
 from ._console import print_json, working
+from ._files import check_input
+from ._latency import add_latency_arguments
+from ._models import load_model
+from ._pictures import add_pictures_argument, check_pictures
+from ._preprocess import add_preprocess_argument, preprocess_of
 
 DETAILS = """\
 Prints the agreement of the top-1 classes, the signal-to-noise ratio, the largest and the
@@ -25,26 +24,15 @@ EXAMPLES = """\
 def _add_arguments(parser):
     parser.add_argument("model", type=Path, metavar="MODEL.keras", help="what model.save wrote")
     parser.add_argument("file", type=Path, metavar="MODEL.tflite", help="what it was converted to")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        required=True,
-        help="pictures, PNG or JPEG, directly in the folder or in one folder per class; "
-        "resized to the model's input",
-    )
+    add_pictures_argument(parser)
     add_preprocess_argument(parser)
-    parser.add_argument(
-        "--runs", type=int, default=100, help="runs behind the latency (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=1, help="of the interpreter (default: %(default)s)"
-    )
+    add_latency_arguments(parser, runs=100)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def _run(arguments):
     check_input(arguments.file)
+    check_pictures(arguments.data)
     with working("loading the model"):
         model = load_model(arguments.model)
         from .. import tflite

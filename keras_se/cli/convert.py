@@ -2,18 +2,12 @@
 
 from pathlib import Path
 
-from ._arguments import (
-    add_input_size_argument,
-    add_preprocess_argument,
-    check_input,
-    check_output,
-    load_model,
-    preprocess_of,
-    read_lines,
-)
 from ._command import Command
-from ._console import working
+from ._console import print_json, working
+from ._files import check_input, check_output, read_lines
 from ._flags import with_flags
+from ._models import add_input_size_argument, load_model
+from ._preprocess import add_preprocess_argument, preprocess_of
 
 DETAILS = """\
 The file is run in the LiteRT interpreter beside the Keras model before it is written,
@@ -40,8 +34,12 @@ EXAMPLES = """\
 
 def _add_arguments(parser):
     parser.add_argument("model", type=Path, metavar="MODEL.keras", help="what model.save wrote")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="file to write, .tflite")
-    parser.add_argument("--recipe", default="static_int8", help="see above (default: %(default)s)")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", required=True, help="file to write, .tflite"
+    )
+    parser.add_argument(
+        "--recipe", metavar="RECIPE", default="static_int8", help="see above (default: %(default)s)"
+    )
     parser.add_argument(
         "--calibration",
         type=Path,
@@ -89,6 +87,7 @@ def _add_arguments(parser):
         help="write the file as a C header too, beside it, for TensorFlow Lite for "
         "Microcontrollers",
     )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
 
 
@@ -128,6 +127,9 @@ def _run(arguments):
 
         name = tflite.c_name(arguments.output.stem)
         write_whole(header, tflite.to_c_array(result.model, name).encode())
+    if arguments.json:
+        print_json({"file": str(arguments.output)} | result.to_dict())
+        return
     print(with_flags(str(result.report), arguments.flags))
     print(f"wrote {arguments.output} ({result.recipe.name}; input: {_input(result.report)})")
     if arguments.c_array:

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ._command import Command
-from ._console import working
+from ._console import print_json, working
 
 DETAILS = """\
 Trains a small SE network on real pictures, converts it to int8, runs the file on the held-out
@@ -27,6 +27,7 @@ pictures/ has one folder per class (PNG or JPEG), named as the class:
 
 def _add_arguments(parser):
     parser.add_argument(
+        "-o",
         "--output",
         type=Path,
         metavar="DIR",
@@ -44,17 +45,20 @@ def _add_arguments(parser):
     parser.add_argument(
         "--depth",
         type=int,
+        metavar="N",
         default=8,
         help="weighted layers of the SE-ResNet: 8, 14, 20, ... (default: %(default)s)",
     )
     parser.add_argument(
         "--epochs",
         type=int,
+        metavar="N",
         help="of training (default: as many as make about 230 steps, 10 for the digits)",
     )
     parser.add_argument(
         "--seed",
         type=int,
+        metavar="N",
         default=0,
         help="of the split, the weights and the order of the pictures (default: %(default)s)",
     )
@@ -70,13 +74,20 @@ def _add_arguments(parser):
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the files of an earlier run"
     )
+    parser.add_argument(
+        "--json", action="store_true", help="print results.json in place of table and progress"
+    )
 
 
 def _run(arguments):
     with working("loading Keras"):
         from .. import demo
     settings = {field.name: getattr(arguments, field.name) for field in fields(demo.Settings)}
-    results = demo.run(demo.Settings(**settings), working, verbose=int(sys.stdout.isatty()))
+    verbose = int(sys.stdout.isatty() and not arguments.json)
+    results = demo.run(demo.Settings(**settings), working, verbose)
+    if arguments.json:
+        print_json(results)
+        return
     _print_table(results)
     print(f"{results['seconds']['total']:.0f} s; the files are in {arguments.output}")
 

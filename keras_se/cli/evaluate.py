@@ -4,9 +4,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..names import counted
-from ._arguments import add_preprocess_argument, load_model, preprocess_of
 from ._command import Command
 from ._console import print_json
+from ._models import load_model
+from ._pictures import add_pictures_argument, check_pictures
+from ._preprocess import add_preprocess_argument, preprocess_of
 
 DETAILS = """\
 Prints top-1 and top-5 accuracy in percent. A network by name takes its published weights, and
@@ -29,23 +31,34 @@ def _add_arguments(parser):
     parser.add_argument(
         "network", metavar="NAME|MODEL.keras", help="a network of `keras-se models`, or a file"
     )
+    add_pictures_argument(parser, "one folder of pictures per class")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", required=True, help="one folder of pictures per class"
+        "--weights",
+        default="imagenet",
+        metavar="TAG|FILE",
+        help="of a network by name (default: %(default)s)",
     )
+    parser.add_argument("--variant", metavar="NAME", help="of a network by name")
     parser.add_argument(
-        "--weights", default="imagenet", help="of a network by name (default: %(default)s)"
+        "--image-size",
+        "--size",
+        dest="size",
+        type=int,
+        metavar="PIXELS",
+        help="height and width (default: the weights' or the file's own)",
     )
-    parser.add_argument("--variant", help="of a network by name")
-    parser.add_argument("--size", type=int, help="side of the pictures, in pixels")
     parser.add_argument(
         "--crop",
         type=float,
+        metavar="SHARE",
         help="part of the resized short side, in (0, 1] (default: the weights', else 0.875; "
         "for a file 1.0)",
     )
-    parser.add_argument("--interpolation", help="bicubic or bilinear")
+    parser.add_argument("--interpolation", metavar="FILTER", help="bicubic or bilinear")
     add_preprocess_argument(parser)
-    parser.add_argument("--batch-size", type=int, default=32, help="(default: %(default)s)")
+    parser.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="pictures at a time (default: 32)"
+    )
     parser.add_argument("--state", type=Path, metavar="FILE", help="where to keep the count")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
@@ -56,6 +69,7 @@ def _run(arguments):
             "evaluate takes a .keras file or a network's name; for a .tflite file: keras-se "
             f"compare. Received: {arguments.network!r}"
         )
+    check_pictures(arguments.data)
     is_file = arguments.network.endswith(".keras")
     network = load_model(Path(arguments.network)) if is_file else arguments.network
     from ..applications import evaluate

@@ -2,38 +2,30 @@
 
 from pathlib import Path
 
-from ._arguments import (
-    add_preprocess_argument,
-    check_output_folder,
-    load_model,
-    preprocess_of,
-)
+from ..picture_folders import check_outside
 from ._command import Command
 from ._console import print_json, working
+from ._files import check_output_folder
+from ._models import load_model
+from ._pictures import add_pictures_argument, check_pictures
+from ._preprocess import add_preprocess_argument, preprocess_of
 
 DETAILS = """\
 Writes what the model has: excitations.png (mean and spread of the gates by class),
 kernels.png (selective kernels by size of object), spatial.png (spatial gates over the
-pictures), grad_cam.png (where the class is seen) and, where --images has one folder per
+pictures), grad_cam.png (where the class is seen) and, where --data has one folder per
 class, sensitivity.png (accuracy with the gates of one stage at their mean).
 """
 
 EXAMPLES = """\
-  keras-se explain model.keras --images pictures/ -o figures/
-  keras-se explain model.keras --images pictures/ -o figures/ --shown 6 --json
+  keras-se explain model.keras --data pictures/ -o figures/
+  keras-se explain model.keras --data pictures/ -o figures/ --shown 6 --json
 """
 
 
 def _add_arguments(parser):
     parser.add_argument("model", type=Path, metavar="MODEL.keras", help="what model.save wrote")
-    parser.add_argument(
-        "--images",
-        type=Path,
-        metavar="DIR",
-        required=True,
-        help="pictures, PNG or JPEG, directly in the folder or in one folder per class; "
-        "resized to the model's input",
-    )
+    add_pictures_argument(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -43,7 +35,11 @@ def _add_arguments(parser):
         help="folder for the figures; it is made",
     )
     parser.add_argument(
-        "--shown", type=int, default=4, help="pictures under maps (default: %(default)s)"
+        "--shown",
+        type=int,
+        metavar="N",
+        default=4,
+        help="pictures under maps (default: %(default)s)",
     )
     add_preprocess_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace figures that exist")
@@ -54,6 +50,8 @@ def _run(arguments):
     if arguments.shown < 1:
         raise ValueError(f"--shown must be at least 1. Received: {arguments.shown}")
     check_output_folder(arguments.output)
+    check_pictures(arguments.data)
+    check_outside(arguments.output, arguments.data)
     from ..plots import check_matplotlib
 
     check_matplotlib()
@@ -64,9 +62,9 @@ def _run(arguments):
     with working("running it on the pictures"):
         result = explain_folder(
             model,
-            arguments.images,
+            arguments.data,
             arguments.output,
-            preprocess=None if isinstance(preprocess, str) else preprocess,
+            preprocess=preprocess,
             shown=arguments.shown,
             overwrite=arguments.overwrite,
         )

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from ._arguments import add_vela_arguments, check_input, vela_of
 from ._command import Command
 from ._console import print_json, working
+from ._files import check_input
+from ._vela import add_vela_arguments, vela_of
 
 DETAILS = """\
 Lists inputs and outputs with their scales, the operators with versions and dtypes, and

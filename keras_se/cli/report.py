@@ -3,17 +3,14 @@
 import shlex
 from pathlib import Path
 
-from ._arguments import (
-    add_preprocess_argument,
-    add_vela_arguments,
-    check_input,
-    check_output,
-    load_model,
-    preprocess_of,
-    vela_of,
-)
 from ._command import Command
 from ._console import working
+from ._files import check_input, check_output
+from ._latency import add_latency_arguments
+from ._models import load_model
+from ._pictures import ANY_FOLDER, add_pictures_argument, check_pictures
+from ._preprocess import add_preprocess_argument, preprocess_of
+from ._vela import add_vela_arguments, vela_of
 
 DETAILS = """\
 Runs both on the pictures, the file layer by layer, with XNNPACK and without, and writes one
@@ -24,23 +21,16 @@ loads nothing. Minutes for a large model: it is converted by every recipe.
 """
 
 EXAMPLES = """\
-  keras-se report model.keras model.tflite --images pictures/
-  keras-se report model.keras model.tflite --images pictures/ -o page.html --json page.json
-  keras-se report model.keras model.tflite --images pictures/ --recipes float32 static_int8
+  keras-se report model.keras model.tflite --data pictures/
+  keras-se report model.keras model.tflite --data pictures/ -o page.html --json page.json
+  keras-se report model.keras model.tflite --data pictures/ --recipes float32 static_int8
 """
 
 
 def _add_arguments(parser):
     parser.add_argument("model", type=Path, metavar="MODEL.keras", help="what model.save wrote")
     parser.add_argument("file", type=Path, metavar="FILE.tflite", help="what it was converted to")
-    parser.add_argument(
-        "--images",
-        type=Path,
-        metavar="DIR",
-        required=True,
-        help="held-out pictures, PNG or JPEG, directly in the folder or in one folder per class; "
-        "resized to the model's input",
-    )
+    add_pictures_argument(parser, f"held-out {ANY_FOLDER}")
     parser.add_argument(
         "-o",
         "--output",
@@ -60,21 +50,18 @@ def _add_arguments(parser):
     parser.add_argument(
         "--shown",
         type=int,
+        metavar="N",
         default=24,
         help="pictures of disagreements in the page, at most (default: %(default)s)",
     )
-    parser.add_argument(
-        "--runs", type=int, default=25, help="runs behind each latency (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=1, help="of the interpreter (default: %(default)s)"
-    )
+    add_latency_arguments(parser, runs=25)
     add_vela_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the outputs")
 
 
 def _run(arguments):
     check_input(arguments.file)
+    check_pictures(arguments.data)
     outputs = [path for path in (arguments.output, arguments.json) if path is not None]
     for index, path in enumerate(outputs):
         read = (arguments.model, arguments.file)
@@ -91,7 +78,7 @@ def _run(arguments):
         report = tflite.report(
             model,
             arguments.file,
-            arguments.images,
+            arguments.data,
             preprocess=preprocess_of(model, arguments.preprocess),
             recipes=arguments.recipes or tuple(tflite.RECIPES),
             shown=arguments.shown,

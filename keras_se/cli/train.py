@@ -1,22 +1,20 @@
 """`keras-se train`."""
 
-import argparse
-import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ..names import counted
 from ._command import Command
-from ._console import working
+from ._console import print_json, working
 from ._signals import sigterm_raises
+from ._train_flags import add_flags, given_values
 
 DETAILS = """\
 Trains a network on a folder of pictures (PNG and JPEG; other files are passed over), one folder
-per class, or train/ and val/ with one folder per class each. Without other flags this is an
-SE-ResNet-20 for small pictures; for pictures of some hundred pixels take --preset finetune, which
-starts from published weights.
+per class, or train/ and val/ (or valid/, validation/, test/) with one folder per class each.
+Without other flags this is an SE-ResNet-20 for small pictures; for pictures of some hundred
+pixels take --preset finetune, which starts from published weights.
 
 Interrupted by Ctrl-C, a crash or a power cut, the same command resumes from the last
 checkpoint, and ends with the same weights.
@@ -42,89 +40,24 @@ EXAMPLES = """\
   keras-se train --data pictures/ --coordinator 10.0.0.1:4000 --rank 1 --world 2
 """
 
-# Setting, type or choices, help. A test holds this against `FitSettings`, which is not
-# imported here: it would bring Keras, and the help would wait.
-FLAGS = (
-    ("data", str, "folder of pictures, cifar10 (or another of Keras'), tfds:NAME or an .npz file"),
-    ("output", Path, "where to write (default: train-output)"),
-    ("model", str, "name, see keras-se models, or a .keras file"),
-    ("weights", str, "imagenet, or a file"),
-    ("image_size", int, "height and width in pixels (default: the network's own)"),
-    ("epochs", int, "default: as many as make about 2,500 steps, from 15 to 60"),
-    ("batch_size", int, "pictures in a step"),
-    ("head_epochs", int, "of the epochs, those of the classifier alone, at the start"),
-    ("frozen_epochs", int, "of the epochs, those with frozen BatchNorm, at the end"),
-    ("optimizer", ("sgd", "adamw", "lamb"), ""),
-    ("base_learning_rate", float, "highest one of a batch of 256; scaled linearly"),
-    ("head_learning_rate", float, "the same for the classifier alone"),
-    ("schedule", ("cosine", "step"), ""),
-    ("decay_at", tuple, "parts of the run at which the schedule step divides by 10"),
-    ("warmup", float, "part of the run in which the learning rate rises"),
-    ("momentum", float, "of sgd"),
-    ("nesterov", bool, "of sgd"),
-    ("weight_decay", float, "on kernels only"),
-    ("clip_norm", float, "largest norm of all gradients together; 0: no clipping"),
-    ("ema", float, "momentum of a moving average of the weights; 0: none"),
-    ("loss", ("crossentropy", "binary"), ""),
-    ("label_smoothing", float, ""),
-    ("crop", ("none", "padded", "resized"), "of training pictures, at random"),
-    ("crop_area", float, "smallest part of the area that crop resized takes"),
-    ("flip", bool, "mirror pictures at random"),
-    ("randaugment_ops", int, "operations of RandAugment on a picture; 0: none"),
-    ("randaugment_strength", float, "in [0, 1), a tenth of the papers' magnitude"),
-    ("color_jitter", float, "strength in [0, 1); 0: none"),
-    ("mixup", float, "alpha of MixUp; 0: none"),
-    ("cutmix", float, "alpha of CutMix; 0: none"),
-    ("validation", float, "part of every class set aside, where there is no val/"),
-    ("validation_crop", float, "part of the short side that validation sees"),
-    ("seed", int, "of the split, the weights, the order and the augmentation (default: 0)"),
-    ("precision", ("float32", "mixed_bfloat16", "mixed_float16"), ""),
-    ("jit", ("auto", "on", "off"), "XLA; auto is Keras' rule"),
-    ("checkpoint_steps", int, "save the state every so many steps too, not only after epochs"),
-    ("devices", int, "of this machine, that share every batch; 0: all (default: 1)"),
-    ("tensorboard", bool, "write event files"),
-    ("overwrite", bool, "start anew where --output holds another run"),
-)
-METAVARS: dict[type, str] = {str: "NAME", Path: "DIR"}
-
 
 def _add_arguments(parser):
     parser.add_argument("--settings", type=Path, metavar="FILE.toml", help="settings by name")
-    parser.add_argument("--preset", default="default", help="see above (default: %(default)s)")
-    for name, kind, text in FLAGS:
-        shared: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text}
-        if kind is bool:
-            shared["action"] = argparse.BooleanOptionalAction
-        elif kind is tuple:
-            shared |= {"type": float, "nargs": "+", "metavar": "PART"}
-        elif isinstance(kind, tuple):
-            shared["choices"] = kind
-        else:
-            shared |= {"type": kind, "metavar": METAVARS.get(kind, "N")}
-        parser.add_argument(f"--{name.replace('_', '-')}", **shared)
     parser.add_argument(
-        "--model-option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a further argument of the network, such as depth=32 or attention=cbam",
+        "--preset",
+        default="default",
+        help="see above; others than default change the defaults below (default: %(default)s)",
+    )
+    add_flags(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, the result alone")
+    parser.add_argument(
+        "--json", action="store_true", help="print results.json in place of result and progress"
     )
     several = parser.add_argument_group("several processes")
     several.add_argument("--processes", type=int, metavar="N", help="on this machine")
     several.add_argument("--coordinator", metavar="HOST:PORT", help="where rank 0 is")
     several.add_argument("--rank", type=int, metavar="R", help="of this process, from 0")
     several.add_argument("--world", type=int, metavar="N", help="processes on all machines")
-
-
-def _option(text: str):
-    """NAME=VALUE, with numbers, true and false as such."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--model-option takes NAME=VALUE. Received: {text!r}")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
 
 
 def _trainer(arguments):
@@ -151,13 +84,13 @@ def _trainer(arguments):
 def _run(arguments):
     with working("loading Keras"):
         from ..training import make_settings
-        from ..training.fit_results import read_results
-    given = vars(arguments)
-    values = {name: given[name] for name, _, _ in FLAGS if name in given}
-    if arguments.model_option:
-        values["model_options"] = dict(map(_option, arguments.model_option))
-    values["verbose"] = 1 if sys.stdout.isatty() else 2
+        from ..training.run import read_results
     train = _trainer(arguments)
+    values = given_values(arguments)
+    if arguments.quiet or arguments.json:
+        values["verbose"] = 0
+    else:
+        values["verbose"] = 1 if sys.stdout.isatty() else 2
     settings = make_settings(arguments.preset, arguments.settings, **values)
     try:
         with sigterm_raises():
@@ -166,12 +99,16 @@ def _run(arguments):
         raise type(stop)("" if arguments.rank else _saved(settings.output)) from None
     if arguments.rank:  # the files are where rank 0 is
         return
-    _print(read_results(settings.output), settings.output)
+    results = read_results(settings.output)
+    if arguments.json:
+        print_json(results | {"output": str(settings.output)})
+    else:
+        _print(results, settings.output)
 
 
 def _saved(output: Path) -> str:
     """Where the same command goes on."""
-    from ..training.run_folder import read_record
+    from ..training.run import read_record
 
     record = read_record(output)
     if record is None:
@@ -187,7 +124,7 @@ def _print(results: dict, output: Path) -> None:
     classes = results["class_accuracy"]
     if len(classes) <= 20:
         for name, accuracy in classes.items():
-            print(f"  {name:20s} {accuracy:.1%}")
+            print(f"  {name:20s} {'no picture' if accuracy is None else f'{accuracy:.1%}'}")
     print(
         f"{results['model']}: {results['accuracy']:.2%} of "
         f"{counted(results['pictures'], 'validation picture')} after "

@@ -15,7 +15,7 @@ from ..files import replacing
 from ..training import split
 from .results import circumstances, row, seconds
 from .settings import Settings
-from .steps import compare, convert, draw, load_pictures, train
+from .steps import build, compare, convert, draw, load_pictures, train
 
 MODEL, INT8, RESULTS, REPORT = "model.keras", "model_int8.tflite", "results.json", "report.png"
 HELD_OUT = 0.2  # of every class
@@ -55,9 +55,10 @@ def run(settings: Settings, working: Working = lambda part: nullcontext(), verbo
     keras.utils.set_random_seed(settings.seed)
     with working("reading the pictures"):
         kept, held_out = split(load_pictures(settings), HELD_OUT, settings.seed)
+    model = build(kept, settings)  # refuses a depth, before the files of an earlier run go
     _prepare(settings)
     clock["read"] = time.perf_counter()
-    model = train(kept, held_out, settings, verbose)
+    train(model, kept, held_out, settings, verbose)
     with replacing(settings.output / MODEL) as path:
         model.save(path)
     clock["trained"] = time.perf_counter()

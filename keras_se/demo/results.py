@@ -3,10 +3,11 @@
 import os
 import platform
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import tflite
+from .._version import __version__
 from ..training import Pictures
 from .settings import Settings
 
@@ -25,7 +26,7 @@ def row(file: tflite.Result, comparison: tflite.Comparison) -> dict:
 
 def circumstances(model, kept: Pictures, held_out: Pictures, settings: Settings) -> dict:
     """What the figures were measured on, and with."""
-    libraries = ("keras-se", "keras", "tensorflow", "ai-edge-litert", "numpy")
+    libraries = ("keras", "tensorflow", "ai-edge-litert", "numpy")
     return {
         "model": {"name": model.name, "parameters": model.count_params()},
         "pictures": {
@@ -41,13 +42,23 @@ def circumstances(model, kept: Pictures, held_out: Pictures, settings: Settings)
         },
         "versions": {
             "python": platform.python_version(),
-            **{library: version(library) for library in libraries},
+            "keras-se": __version__,
+            **{library: _version(library) for library in libraries},
         },
         "machine": {"platform": platform.platform(), "cpus": os.cpu_count()},
     }
 
 
+def _version(library: str) -> str | None:
+    """None where it is installed under another name, as tensorflow-cpu is."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
 def seconds(clock: dict[str, float]) -> dict[str, float]:
+    """What each part took, of the moments between them."""
     return {
         "training": round(clock["trained"] - clock["read"], 1),
         "conversion": round(clock["converted"] - clock["trained"], 1),

@@ -9,6 +9,7 @@ from .. import tflite
 from ..applications import ImageModel, SEResNetCIFAR
 from ..explain import gates
 from ..files import replacing
+from ..picture_folders import check_outside
 from ..training import (
     Pictures,
     compile_for_training,
@@ -29,19 +30,27 @@ def load_pictures(settings: Settings) -> Pictures:
     """The digits, or the user's own pictures."""
     if settings.data is None:
         return load_digits(settings.image_size or 32)
+    check_outside(settings.output, settings.data)
     return pictures_from_directory(
         settings.data, settings.image_size or 64, max_size_bytes=MAX_DATA_BYTES
     )
 
 
-def train(kept: Pictures, held_out: Pictures, settings: Settings, verbose=0) -> ImageModel:
-    """Train an SE-ResNet from random weights; the held-out pictures are only reported on."""
+def build(kept: Pictures, settings: Settings) -> ImageModel:
+    """An SE-ResNet with random weights, which knows what its classes are called."""
     model = SEResNetCIFAR(
         settings.depth, input_shape=kept.images.shape[1:], classes=len(kept.class_names)
     )
+    model.class_names = kept.class_names
+    return model
+
+
+def train(
+    model: ImageModel, kept: Pictures, held_out: Pictures, settings: Settings, verbose=0
+) -> None:
+    """Train the model; the held-out pictures are only reported on."""
     batch_size = batch_size_for(len(kept))
     steps_per_epoch = math.ceil(len(kept) / batch_size)
-    model.class_names = kept.class_names
     epochs = settings.epochs or min(60, math.ceil(STEPS / steps_per_epoch))
     compile_for_training(
         model,
@@ -60,7 +69,6 @@ def train(kept: Pictures, held_out: Pictures, settings: Settings, verbose=0) -> 
         epochs=epochs,
         verbose=verbose,
     )
-    return model
 
 
 def batch_size_for(pictures: int) -> int:

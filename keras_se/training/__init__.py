@@ -5,15 +5,12 @@ from .augmentation import light_augmentation
 from .callbacks import FreezeBatchNorm
 from .compile import compile_for_training
 from .digits import load_digits
-from .fit_callbacks import NotFiniteError
 from .loss import SmoothedBinaryCrossentropy, SmoothedCrossentropy
 from .optimizer import L2SGD, warmup_cosine
 from .pictures import Pictures, pictures_from_directory, split
 from .precision import set_precision
-from .presets import PRESETS
-from .run import fit
-from .settings import FitSettings
-from .settings_file import make_settings
+from .run import NotFiniteError, fit
+from .settings import PRESETS, FitSettings, make_settings
 
 __all__ = [
     "L2SGD",

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from ...plots import check_matplotlib
+from ...plots import check_matplotlib, drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,6 +15,7 @@ STYLE: dict[Any, Any] = {  # its hints list every key
     "axes.titlesize": 10,
     "axes.labelsize": 9,
     "legend.fontsize": 8,
+    "text.parse_math": False,  # two dollars in the name of a class are no formula
 }
 COLUMN_WIDTH, ROW_HEIGHT = 3.2, 2.5  # inches, of one panel
 Arguments = ParamSpec("Arguments")
@@ -59,4 +60,5 @@ def panels(
 def short(name: str) -> str:
     """The end of a long path, which tells layers apart."""
     name = name.removesuffix("/channel").removesuffix("/spatial").removesuffix("/gate")
+    name = drawable(name)
     return name if len(name) <= 22 else f"…{name[-21:]}"

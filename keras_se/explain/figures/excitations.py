@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...plots import drawable
 from ..gates import ChannelGates
 from ._panels import COLUMN_WIDTH, ROW_HEIGHT, in_print_style, panels, short
 
@@ -62,7 +63,7 @@ def _draw_excitations(axis, gate, labels, class_names):
         by_class = gate.mean_by_class(labels, present[-1] + 1)
         for label in present[:MOST_CLASSES]:
             name = str(label) if class_names is None else class_names[label]
-            axis.plot(channels, by_class[label], linewidth=0.8, label=name)
+            axis.plot(channels, by_class[label], linewidth=0.8, label=drawable(name))
     axis.fill_between(channels, mean - spread, mean + spread, color="0.85", label="all, 1 sd")
     axis.plot(channels, mean, color="black", linewidth=1.2, label="all, mean")
     axis.set(title=short(gate.layer), xlabel="channel", xlim=(0, max(1, len(mean) - 1)))

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-from ..run import fit
+from ..run.fit import fit
 from ..settings import FitSettings
 from .join import HEARTBEAT, join
 from .launch import MARK
