@@ -141,6 +141,8 @@ def test_input_tensor():
         ({"variant": "v2"}, "variant='v2'"),
         ({"stages": (6,)}, "stages=(6,)"),
         ({"stages": 2}, "stages=2"),
+        ({"stages": ([2],)}, "stages=([2],)"),
+        ({"stages": iter((2, 3))}, "stages=<tuple_iterator"),
         ({"attention": None, "placement": "inner"}, "placement='inner'"),
         ({"ratio": 16, "attention": "eca"}, "ratio=16"),
         ({"ratio": 0}, "ratio=0"),
@@ -172,7 +174,7 @@ def test_bad_depths(depth):
         applications.SEResNetCIFAR(depth)
 
 
-@pytest.mark.parametrize("alpha", ["1.0", 0, True])
+@pytest.mark.parametrize("alpha", ["1.0", 0, 0.02, True])
 def test_bad_widths(alpha):
     with pytest.raises(ValueError, match=f"Received: alpha={alpha!r}"):
         SEMobileNet(alpha=alpha)
