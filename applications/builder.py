@@ -74,6 +74,9 @@ def build_model(
         # Layers before the caller's tensor are the caller's own.
         network = model if input_tensor is None else keras.Model(images, x)
         source.load(network, new_head)
+        names = source.class_names
+        if include_top and names and len(names) == classes:  # else the classifier is new
+            model.class_names = names
     return model
 
 

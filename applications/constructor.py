@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol
 
 from .builder import build_model
+from .choices import customise, same_network
 from .constructor_help import ARGUMENTS, ARGUMENTS_WITH_DEPTH, ARGUMENTS_WITH_WIDTH, publish
 from .image_model import ImageModel
 from .imagenet_trunk import IMAGENET_TRUNK, check_trunk, load_imagenet_trunk
@@ -54,7 +55,7 @@ def constructor(spec: NetworkSpec, summary: str):
             "placement": placement,
             "stages": stages,
         }
-        chosen = spec.customise(variant, output_stride=output_stride, **choices)
+        chosen = customise(spec, variant, output_stride=output_stride, **choices)
         from_trunk = isinstance(weights, str) and weights == IMAGENET_TRUNK
         if from_trunk:
             check_trunk(chosen)
@@ -85,8 +86,8 @@ def constructor(spec: NetworkSpec, summary: str):
 def _graph(spec, variant, chosen, choices) -> Graph:
     """What decides which weights fit: the network, its variant, and what was changed."""
     variant = next(iter(spec.variants)) if variant is None else variant
-    published = spec.customise(variant, output_stride=chosen.output_stride)
-    if chosen.computes_as(published):
+    published = customise(spec, variant, output_stride=chosen.output_stride)
+    if same_network(chosen, published):
         return Graph(spec, variant)
     default = {"attention": "default", "conv": "default", "placement": "standard"}
     changed = ((name, v) for name, v in choices.items() if v != default.get(name))

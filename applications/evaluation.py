@@ -1,7 +1,6 @@
 """Top-1 and top-5 on a folder of pictures, prepared as for the published figures."""
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,13 +10,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..files import replacing
+from ..layers._common import check_count
+from ..names import check_name
 from .imagenet_trunk import IMAGENET_TRUNK
 from .pictures import FILTERS, Loader, batches, check_folder, find_pictures
 from .preprocessing import RAW, Preprocessing
 from .registry import LISTED_BY, MODELS
-from .spec import check_name
+from .tally import Tally
 from .weights.sources import Graph, find_source
+from .weights.table import Weights
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def evaluate(
             n01440764 and so on. With names, there need not be a folder for each.
         preprocess: how raw pixels are normalised. None: as the network's own `preprocess` does;
             a network without one takes them as they are.
-        batch_size: int, pictures at a time.
+        batch_size: int >= 1, pictures at a time.
         state: file that keeps what was counted so far; a call with the same
             arguments resumes from there.
         progress: called with the pictures done and all pictures, after each batch.
@@ -98,24 +99,28 @@ def evaluate(
         An `Evaluation`.
 
     Raises:
-        ValueError: for a network that is no classifier of RGB pictures, a size or crop out of
-            its range, or a missing folder; if the folders are not the network's classes, if a
-            picture cannot be read, or if `state` belongs to another evaluation.
+        ValueError: for a network that is no classifier of RGB pictures, weights or a variant
+            besides a model, a size, crop or batch size out of its range, or a missing folder;
+            if the folders are not the network's classes, if a picture cannot be read, or if
+            `state` belongs to another evaluation.
         DownloadError: if published weights are not in the cache and cannot be fetched.
     """
-    if size is not None and size < 1:
-        raise ValueError(f"`size` must be at least 1 pixel. Received: size={size}")
+    if size is not None:
+        size = check_count("size", size)
     if crop is not None and not 0 < crop <= 1:
         raise ValueError(f"`crop` must be in (0, 1]. Received: crop={crop}")
+    batch_size = check_count("batch_size", batch_size)
     check_folder(Path(data))
-    row = None
     if isinstance(network, str):
-        constructor = MODELS[check_name("network", network, MODELS, LISTED_BY)]
-        graph = Graph(constructor.spec, variant or next(iter(constructor.spec.variants)))
-        source = None if weights == IMAGENET_TRUNK else find_source(weights, graph)
-        row = getattr(source, "weights", None)
+        row = _published(network, weights, variant)
     else:
+        row = None
         check_network(network)
+        if variant is not None or weights not in (None, "imagenet"):
+            raise ValueError(
+                "`weights` and `variant` are those of a network given by name; a model has its "
+                f"own. Received: weights={weights!r}, variant={variant!r}"
+            )
     size = size or (row.size if row else _size_of(network))
     crop = crop or (row.crop if row else 0.875)
     interpolation = interpolation or (row.interpolation if row else "bicubic")
@@ -134,7 +139,7 @@ def evaluate(
     key = facts | {"network": _digest(network), "pictures": _names(files)}
     if preprocess is not None:
         key["preprocess"] = repr(preprocess)
-    tally = _Tally(state, key)
+    tally = Tally(state, key)
     load = Loader(**facts)
     for start, pictures in batches(files, tally.images, batch_size, load):
         scores = network.predict_on_batch(normalise(pictures))
@@ -151,6 +156,15 @@ def evaluate(
         raw_pixels=normalise == RAW,
         **facts,
     )
+
+
+def _published(network: str, weights, variant: str | None) -> Weights | None:
+    """The published weights that a network by name is to have; None for others."""
+    spec = MODELS[check_name("network", network, MODELS, LISTED_BY)].spec
+    if weights == IMAGENET_TRUNK:
+        return None
+    source = find_source(weights, Graph(spec, variant or next(iter(spec.variants))))
+    return source and source.weights
 
 
 def check_network(network: keras.Model) -> None:
@@ -186,33 +200,3 @@ def _digest(network) -> str:
     for weight in network.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
     return digest.hexdigest()
-
-
-class _Tally:
-    """Pictures and hits so far, kept in a file."""
-
-    def __init__(self, path: str | os.PathLike | None, key: dict):
-        self.path = None if path is None else Path(path)
-        self.key = key
-        self.images = self.top1 = self.top5 = 0
-        if self.path is not None and self.path.exists():
-            kept = json.loads(self.path.read_text())
-            if kept["key"] != key:
-                raise ValueError(
-                    "The file belongs to another evaluation; remove it or name another one. "
-                    f"Received: state={str(path)!r}"
-                )
-            self.images, self.top1, self.top5 = kept["images"], kept["top1"], kept["top5"]
-
-    def add(self, scores: np.ndarray, labels: np.ndarray):
-        if not np.isfinite(scores).all():
-            raise ValueError("The network's scores are not finite numbers")
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
-        hits = best == labels[:, None]
-        self.images += len(labels)
-        self.top1 += int(hits[:, 0].sum())
-        self.top5 += int(hits.sum())
-        if self.path is not None:
-            kept = {"images": self.images, "top1": self.top1, "top5": self.top5, "key": self.key}
-            with replacing(self.path) as new:
-                new.write_text(json.dumps(kept))

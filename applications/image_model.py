@@ -12,10 +12,11 @@ class ImageModel(ClassNames):
 
     `model.preprocess(pixels)` takes pixels in [0, 255]; `model.architecture` is the
     network's name in PyTorch code, a key of `weights.ARCHITECTURES`, or None if it has
-    none there; `model.class_names` names the outputs, as `keras_se.training.fit` leaves it, or
-    is None. All survive saving and loading. `keras.models.clone_model` copies layers and
-    nothing else: `clone.preprocess = model.preprocess`. Keras' old format, model.h5, asks for
-    the class when it is loaded: `load_model(path, custom_objects={"ImageModel": ImageModel})`.
+    none there; `model.class_names` names the outputs for `decode_predictions`, as
+    `keras_se.training.fit` leaves it, or is None. All survive saving and loading.
+    `keras.models.clone_model` copies layers and nothing else:
+    `clone.preprocess = model.preprocess`. Keras' old format, model.h5, asks for the class
+    when it is loaded: `load_model(path, custom_objects={"ImageModel": ImageModel})`.
     """
 
     def __init__(

@@ -87,9 +87,11 @@ FIGURES = {
 
 
 def _mobilenet(alpha: float, prefix: str = "", attention: str | None = None) -> MobileNetSpec:
-    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha <= 16:
+    number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
+    if not number or not 1 / STEM_FILTERS <= alpha <= 16:
         raise ValueError(
-            f"`alpha` must be a width multiplier above 0, such as 0.5. Received: alpha={alpha!r}"
+            f"`alpha` must be a width multiplier that leaves the stem a filter, from "
+            f"{1 / STEM_FILTERS} to 16. Received: alpha={alpha!r}"
         )
     return MobileNetSpec(
         f"{prefix}MobileNet",

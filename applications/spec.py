@@ -1,16 +1,13 @@
-"""What every network's specification holds, and how a caller's choices change it."""
+"""What every network's specification holds."""
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import keras
 
-from ..layers import CONVS, GATES
-from ..layers.gate_functions import GATE_FUNCTIONS
-from ..names import expected
+from ..layers import GATES
 from .preprocessing import IMAGENET, Preprocessing
 
 Facts = dict[str, Any]  # fields of a specification that several rows share
@@ -46,7 +43,8 @@ class TrunkSource:
 class NetworkSpec(ABC):
     """One network; each field is a fact of the paper or of the released code.
 
-    A family subclasses it with its own facts and its `trunk`.
+    A family subclasses it with its own facts and its `trunk`; `choices.customise` makes the
+    network that a caller asks for of it.
     """
 
     PLACEMENTS: ClassVar[tuple[str, ...]] = ("standard",)  # where a gate can sit
@@ -104,118 +102,3 @@ class NetworkSpec(ABC):
                 f"Received: {type(gate).__name__}, {x.shape} to {gated.shape}"
             )
         return gated
-
-    def customise(
-        self,
-        variant: str | None = None,
-        ratio: int | None = None,
-        attention: str | Callable | None = "default",
-        conv: str | None = "default",
-        placement: str = "standard",
-        stages: tuple[int, ...] | None = None,
-        output_stride: int | None = None,
-        gate: str | None = None,
-    ) -> Self:
-        """This network with a caller's choices; "default" and None keep its own.
-
-        Raises:
-            ValueError: for a choice that this network does not offer.
-        """
-        variant = next(iter(self.variants)) if variant is None else variant
-        check_name("variant", variant, self.variants)
-        spec = replace(self, **self.variants[variant].changes)
-        spec = spec._with_attention(attention)._with_conv(conv)._with_ratio(ratio)._with_gate(gate)
-        every = self.every_stage
-        if stages is not None and not (isinstance(stages, Iterable) and set(stages) <= set(every)):
-            raise ValueError(f"`stages` must be among {every}. Received: stages={stages}")
-        if placement != "standard" and spec.attention is None:
-            raise ValueError(
-                f"Nothing in this network has a placement. Received: placement={placement!r}, "
-                "attention=None"
-            )
-        if output_stride is not None:
-            check_name("output_stride", output_stride, self.output_strides)
-        return replace(
-            spec,
-            output_stride=output_stride,
-            placement=check_name("placement", placement, self.PLACEMENTS),
-            stages=spec.stages or every if stages is None else tuple(stages),
-        )
-
-    def computes_as(self, other: Self) -> bool:
-        """Whether both are the same network, however their options are written."""
-        return self._without_defaults() == other._without_defaults()
-
-    def _without_defaults(self) -> Self:
-        return replace(
-            self,
-            attention_options=_differing(self.attention_options, self.attention, GATES),
-            conv_options=_differing(self.conv_options, self.conv, CONVS),
-        )
-
-    def _with_attention(self, attention) -> Self:
-        if attention in ("default", self.attention):
-            return self
-        if isinstance(attention, str):
-            check_name("attention", attention, GATES)
-        elif isinstance(attention, keras.Layer) or not (attention is None or callable(attention)):
-            raise ValueError(
-                "`attention` must be a name, None, or a callable that makes a layer, such as the "
-                f"layer's class: each block has its own. Received: attention={attention!r}"
-            )
-        return replace(self, attention=attention, attention_options={})
-
-    def _with_conv(self, conv) -> Self:
-        if conv in ("default", self.conv):
-            return self
-        if conv is not None:
-            check_name("conv", conv, CONVS if self.TAKES_CONV else {})
-        return replace(self, conv=conv, conv_options={} if self.conv else self.conv_options)
-
-    def _with_ratio(self, ratio) -> Self:
-        if ratio is None:
-            return self
-        changes: Facts = {}
-        if isinstance(self.attention, str) and _takes("ratio", GATES[self.attention]):
-            changes["attention_options"] = {**self.attention_options, "ratio": ratio}
-        if self.conv is not None and _takes("ratio", CONVS[self.conv]):
-            changes["conv_options"] = {**self.conv_options, "ratio": ratio}
-        if not changes:
-            raise ValueError(
-                f"Nothing in this network has a reduction ratio. Received: ratio={ratio}, "
-                f"attention={self.attention!r}, conv={self.conv!r}"
-            )
-        return replace(self, **changes)
-
-    def _with_gate(self, gate) -> Self:
-        if gate is None:
-            return self
-        check_name("gate", gate, GATE_FUNCTIONS)
-        if not (isinstance(self.attention, str) and _takes("gate", GATES[self.attention])):
-            raise ValueError(
-                f"No named attention in this network has a gate function. Received: "
-                f"gate={gate!r}, attention={self.attention!r}"
-            )
-        return replace(self, attention_options={**self.attention_options, "gate": gate})
-
-
-def check_name(argument: str, value, valid, where: str = ""):
-    """Return `value` if it is one of `valid`; otherwise list them, or near ones and `where`."""
-    if value not in list(valid):  # a list cannot be looked up in a dict
-        raise ValueError(
-            f"Unknown {argument} {value!r}; {expected(value, valid, where)}. "
-            f"Received: {argument}={value!r}"
-        )
-    return value
-
-
-def _takes(argument: str, layer_class) -> bool:
-    return argument in inspect.signature(layer_class).parameters
-
-
-def _differing(options: Mapping, name, table: Mapping) -> Mapping:
-    """The options that are not the defaults of the layer that a table has by this name."""
-    if name not in table:
-        return options
-    defaults = inspect.signature(table[name]).parameters
-    return {name: value for name, value in options.items() if value != defaults[name].default}

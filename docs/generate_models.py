@@ -7,6 +7,7 @@ import inspect
 import re
 from pathlib import Path
 
+from keras_se.applications.choices import customise
 from keras_se.applications.registry import FAMILIES
 from keras_se.applications.weights.table import WEIGHTS, published_weights
 
@@ -69,7 +70,7 @@ def _rows(constructor):
             yield [*facts, f"`{weights.tag}`", top1, test, weights.recipe, weights.licence]
             facts = [""] * len(facts)
         if facts[0]:
-            trunk = spec.customise(variant).imagenet_trunk is not None
+            trunk = customise(spec, variant).imagenet_trunk is not None
             none = [NONE] * (len(COLUMNS) - len(facts) - 1)
             yield [*facts, "`imagenet-trunk`" if trunk else NONE, *none]
 

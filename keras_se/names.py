@@ -35,3 +35,24 @@ def expected(name, valid: Iterable, where: str = "") -> str:
     near = difflib.get_close_matches(str(name).lower(), by_lower, 5)
     suggestion = f"did you mean {', '.join(repr(by_lower[each]) for each in near)}? " * bool(near)
     return f"{suggestion}All {len(names)}: {where or names}"
+
+
+def check_name(argument: str, value, valid: Iterable, where: str = ""):
+    """Return `value` if it is one of `valid`.
+
+    Args:
+        argument: what the caller's argument is called.
+        value: what was received for it.
+        valid: what it can be.
+        where: what lists all of them.
+
+    Raises:
+        ValueError: if it is not; with what is expected, as in `expected`.
+    """
+    names = list(valid)  # a list cannot be looked up in a dict
+    if value not in names:
+        raise ValueError(
+            f"Unknown {argument} {value!r}; {expected(value, names, where)}. "
+            f"Received: {argument}={value!r}"
+        )
+    return value

@@ -152,11 +152,31 @@ def test_pictures_are_turned_upright_and_hidden_ones_passed_over(folder):
     assert upright[16, 2, 0] > 200 and upright[16, -3, 0] < 100
 
 
-@pytest.mark.parametrize("arguments", [{"crop": 0}, {"crop": 1.5}, {"size": 0}])
+OUT_OF_RANGE = [{"crop": 0}, {"crop": 1.5}, {"size": 0}, {"size": 32.5}]
+OUT_OF_RANGE += [{"batch_size": 0}, {"batch_size": -1}]
+
+
+@pytest.mark.parametrize("arguments", OUT_OF_RANGE)
 def test_sizes_out_of_their_range(folder, arguments):
     [(name, value)] = arguments.items()
     with pytest.raises(ValueError, match=f"{name}={value}"):
         evaluate(network(), folder, **arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"weights": "m.keras"}, {"variant": "v1.5"}])
+def test_a_model_has_its_own_weights(folder, arguments):
+    [(name, value)] = arguments.items()
+    with pytest.raises(ValueError, match=rf"a model has its own.*{name}='{value}'"):
+        evaluate(network(), folder, **arguments)
+
+
+@pytest.mark.parametrize("content", [b"no JSON", b"\xff\xfe", b"[1]", b'{"images": 3}'])
+def test_a_file_that_keeps_no_count(folder, tmp_path, content):
+    state = tmp_path / "state.json"
+    state.write_bytes(content)
+    with pytest.raises(ValueError, match=r"not of this evaluation.*state=.*state\.json"):
+        evaluate(network(), folder, state=state)
+    assert state.read_bytes() == content
 
 
 def test_bad_arguments(folder):

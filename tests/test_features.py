@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_se.applications import ResNet18, ResNet50, SEResNet18, SEResNetCIFAR, SKNet26, features
+from keras_se.applications.choices import customise
 from keras_se.applications.residual import DEEP
 from keras_se.applications.resnet import SPECS
 
@@ -106,7 +107,7 @@ SHORTCUTS = {
 
 
 def trunk(name, output_stride):
-    chosen = SHORTCUTS[name].customise(output_stride=output_stride)
+    chosen = customise(SHORTCUTS[name], output_stride=output_stride)
     inputs = keras.Input((None, None, 3))
     return keras.Model(inputs, chosen.trunk(inputs))
 

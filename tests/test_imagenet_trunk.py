@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_se import applications
+from keras_se.applications.choices import customise
 from keras_se.applications.imagenet_trunk import load_trunk
 from keras_se.layers import SqueezeExcite
 
@@ -55,7 +56,7 @@ def test_same_features_and_logits_as_keras_applications(name, arguments, total, 
     constructor = getattr(applications, name)
     gate = "sigmoid2" if constructor.spec.attention else None
     model = constructor(**shared, **arguments, gate=gate)
-    load_trunk(model, source, constructor.spec.customise(**arguments).imagenet_trunk.rules)
+    load_trunk(model, source, customise(constructor.spec, **arguments).imagenet_trunk.rules)
     ours, theirs = with_features(model)(images(size)), with_features(source)(images(size))
     for got, expected in zip(ours, theirs, strict=True):
         scale = np.abs(expected).max()  # sums of thousands cancel: compare with the largest

@@ -188,6 +188,20 @@ def test_saved_model_gives_equal_outputs(case, tmp_path):
     )
 
 
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+def test_what_keras_quantized_is_saved(case, mode, tmp_path):
+    """Dense layers have other weights then, also those inside a layer inside a model."""
+    pixels = keras.Input((10, 9, CHANNELS))
+    model = keras.Model(pixels, model_of(built(case), case)(pixels))
+    model.quantize(mode)
+    expected = ops.convert_to_numpy(model(images(), training=False))
+    for name in ("once.keras", "twice.keras"):
+        model.save(tmp_path / name)
+        model = keras.saving.load_model(tmp_path / name)
+        np.testing.assert_array_equal(model(images(), training=False), expected)
+
+
 @pytest.mark.parametrize("jit", [False, True])
 def test_every_weight_trains(case, jit):
     """From the initial values; three steps, since a scale that starts at zero stops the

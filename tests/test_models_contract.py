@@ -141,6 +141,8 @@ def test_input_tensor():
         ({"variant": "v2"}, "variant='v2'"),
         ({"stages": (6,)}, "stages=(6,)"),
         ({"stages": 2}, "stages=2"),
+        ({"stages": ([2],)}, "stages=([2],)"),
+        ({"stages": iter((2, 3))}, "stages=<tuple_iterator"),
         ({"attention": None, "placement": "inner"}, "placement='inner'"),
         ({"ratio": 16, "attention": "eca"}, "ratio=16"),
         ({"ratio": 0}, "ratio=0"),
@@ -172,7 +174,7 @@ def test_bad_depths(depth):
         applications.SEResNetCIFAR(depth)
 
 
-@pytest.mark.parametrize("alpha", ["1.0", 0, True])
+@pytest.mark.parametrize("alpha", ["1.0", 0, 0.02, True])
 def test_bad_widths(alpha):
     with pytest.raises(ValueError, match=f"Received: alpha={alpha!r}"):
         SEMobileNet(alpha=alpha)
@@ -203,6 +205,16 @@ def test_weights_from_a_file(tmp_path, suffix):
     (model.save if suffix == ".keras" else model.save_weights)(path)
     loaded = SEResNetCIFAR(**{**SMALL, "weights": path})
     np.testing.assert_array_equal(loaded(images()), model(images()))
+
+
+def test_the_names_in_a_file_are_those_of_its_classifier(tmp_path):
+    model, path = SEResNetCIFAR(8, classes=3), tmp_path / "model.keras"
+    model.class_names = ("cat", "dog", "fox")
+    model.save(path)
+    assert SEResNetCIFAR(8, weights=path, classes=3).class_names == model.class_names
+    assert SEResNetCIFAR(8, weights=path, include_top=False).class_names is None
+    with pytest.warns(UserWarning, match="new classifier for 4"):
+        assert SEResNetCIFAR(8, weights=path, classes=4).class_names is None
 
 
 def test_save_and_load_in_another_process(tmp_path):

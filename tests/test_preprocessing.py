@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_se.applications import DownloadError, Preprocessing, decode_predictions
+from keras_se.applications import (
+    DownloadError,
+    Preprocessing,
+    SEResNetCIFAR,
+    decode_predictions,
+)
 from keras_se.applications.preprocessing import CAFFE, IMAGENET
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3), "uint8")
@@ -50,3 +55,29 @@ def test_names_that_cannot_be_fetched(monkeypatch, tmp_path):
     monkeypatch.undo()
     with pytest.raises(ValueError, match="1000"):
         decode_predictions(np.zeros((1, 10)))
+
+
+def test_a_models_own_names(tmp_path):
+    model = SEResNetCIFAR(8, classes=4)
+    model.class_names = ["cat", "dog", "fox", "owl"]
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    preds = loaded(np.random.default_rng(0).normal(size=(2, 32, 32, 3)))  # a backend's tensor
+    decoded = decode_predictions(preds, top=9, class_names=loaded.class_names)
+    for row, named in zip(keras.ops.convert_to_numpy(preds), decoded, strict=True):
+        assert sorted(named) == [(i, model.class_names[i], row[i]) for i in range(4)]
+        assert [p for *_, p in named] == sorted(row, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("preds", "options", "message"),
+    [
+        (np.zeros((1, 10)), {}, r"\(batch, 1000\).*`class_names` names others.*\(1, 10\)"),
+        (np.zeros((1, 3)), {"class_names": ["a", "b"]}, r"\(batch, 2\).*shape \(1, 3\)"),
+        (np.zeros(2), {"class_names": ["a", "b"]}, r"\(batch, 2\).*shape \(2,\)"),
+        (np.zeros((1, 2)), {"class_names": ["a", "b"], "top": 0}, "`top`.*top=0"),
+    ],
+)
+def test_answers_that_cannot_be_named(preds, options, message):
+    with pytest.raises(ValueError, match=message):
+        decode_predictions(preds, **options)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_se.cli._models import load_model
+from keras_se.layers import SqueezeExcite
 from keras_se.tflite import Runner, convert, lower, quantize_aware
 from keras_se.tflite.identities import IDENTITIES
 from keras_se.tflite.normalisation import normalises
@@ -180,6 +181,13 @@ def test_a_model_that_keras_quantized_is_refused_by_name(mode):
     model = small_model()
     model.quantize(mode)
     with pytest.raises(ValueError, match=rf"before `model.quantize`.*'dense\w*', .*'{mode}'"):
+        convert(model, "float32")
+
+
+def test_a_layer_inside_a_gate_that_keras_quantized_is_refused_by_name():
+    model = small_model(SqueezeExcite(ratio=1, name="se"))
+    model.quantize("int8")
+    with pytest.raises(ValueError, match=r"before `model.quantize`.*'se/\w+', .*'int8'"):
         convert(model, "float32")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_se import applications
+from keras_se.applications.choices import customise
 from keras_se.applications.registry import MODELS
 from keras_se.applications.residual import ResidualSpec
 from keras_se.layers import CBAM, GroupedConv2D, ResidualTail, SqueezeExcite
@@ -174,7 +175,7 @@ AS_WIDE = {"SEResNeXt101_64x4d", "SEResNeXt101_32x8d", "SEResNeXt101D_32x8d", "S
 @pytest.mark.parametrize("name", SE_BOTTLENECKS)
 def test_folding_of_the_blocks_of_every_bottleneck_network(name):
     """The network's own stem and blocks, two of them and narrower."""
-    spec = replace(MODELS[name].spec.customise(), depths=(1, 1), widths=(32, 64), stages=(2, 3))
+    spec = replace(customise(MODELS[name].spec), depths=(1, 1), widths=(32, 64), stages=(2, 3))
     inputs = keras.Input((32, 32, 3))
     before = lower(randomized(keras.Model(inputs, spec.trunk(inputs))))
     after = apply_passes(before, Lowering(), INT8)

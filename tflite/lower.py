@@ -7,6 +7,7 @@ import numpy as np
 
 from ..graph import scope_name, unique_names
 from ..lowering import Lowerable, add_layer
+from ..walk import inner_layers
 from .copies import float32_copy
 from .equality import TOLERANCE, check_equal
 from .identities import IDENTITIES
@@ -122,13 +123,14 @@ class _Rebuild:
 
 
 def _check_float(layer) -> None:
-    """Raise for a layer that Keras' own `quantize` has rounded."""
-    mode = layer.quantization_mode
-    if mode is not None and layer.weights:
-        raise ValueError(
-            "A float model is converted, and the recipe rounds it: convert before "
-            f"`model.quantize`. Received: layer {layer.name!r}, quantized to {mode!r}"
-        )
+    """Raise for a layer that Keras' own `quantize` has rounded, or one inside it."""
+    for path, each in ((layer.name, layer), *inner_layers(layer, layer.name)):
+        mode = each.quantization_mode
+        if mode is not None and each.weights:
+            raise ValueError(
+                "A float model is converted, and the recipe rounds it: convert before "
+                f"`model.quantize`. Received: layer {path!r}, quantized to {mode!r}"
+            )
 
 
 def _lower_normalization(layer, inputs, name: str):

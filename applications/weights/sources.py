@@ -82,6 +82,11 @@ class Source:
         saved = saved_preprocessing(self.path) if self.path else None
         return saved or usual
 
+    @property
+    def class_names(self) -> list[str] | None:
+        """What the file calls its classes; None where it says nothing."""
+        return saved_config(self.path).get("class_names") if self.path else None
+
     def fetched(self) -> "Source":
         """The same, with a file on this machine."""
         if self.path is not None or self.weights is None:

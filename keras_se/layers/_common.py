@@ -6,16 +6,6 @@ import keras
 from keras import ops
 
 
-def check_choice(argument: str, value, choices):
-    """Return `value` if it is one of `choices`; otherwise say which there are."""
-    if value not in list(choices):  # a list cannot be looked up in a dict
-        raise ValueError(
-            f"Unknown {argument} {value!r}; expected one of {sorted(choices)}. "
-            f"Received: {argument}={value!r}"
-        )
-    return value
-
-
 def check_count(argument: str, value, minimum: int = 1) -> int:
     """Return `value` if it is a whole number of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
@@ -62,48 +52,6 @@ def check_sizes(argument: str, values) -> tuple[int, ...]:
             f"`{argument}` must be a tuple of odd numbers. Received: {argument}={values!r}"
         )
     return tuple(check_odd(argument, value) for value in values)
-
-
-def freeze(layer: keras.layers.Layer, names: tuple[str, ...]) -> None:
-    """Stop the training of inner layers; Keras saves the flag of the outer layer only.
-
-    Args:
-        layer: built layer.
-        names: of layers directly inside it.
-
-    Raises:
-        ValueError: for a name that no inner layer has.
-    """
-    inner = {part.name: part for part in _parts(layer)}
-    if unknown := sorted(set(names) - set(inner)):
-        raise ValueError(
-            f"`frozen` must name layers inside {type(layer).__name__} '{layer.name}': "
-            f"{sorted(inner)}. Received: {unknown}"
-        )
-    for name in names:
-        inner[name].trainable = False
-
-
-def frozen_names(layer: keras.layers.Layer, names: tuple[str, ...]) -> list[str]:
-    """The inner layers that do not train although their layer does: `names` until it is built."""
-    if not (layer.built and layer.trainable):
-        return list(names)
-    return [part.name for part in _parts(layer) if not part.trainable]
-
-
-def _parts(layer):
-    return layer._flatten_layers(include_self=False, recursive=False)  # as in walk.py
-
-
-def fresh(initializer):
-    """A copy of an initializer that draws numbers of its own.
-
-    An initializer without a seed repeats its draw for equal shapes: kernels that shared
-    one object would start equal.
-    """
-    if isinstance(initializer, keras.initializers.Initializer):
-        return initializer.clone()
-    return initializer
 
 
 def reduced_width(channels: int, ratio: int, divisor: int = 1, minimum: int = 1) -> int:

@@ -8,15 +8,15 @@ import keras
 from keras import ops
 
 from ..lowering import add_layer, lower_layer
+from ..names import check_name
 from ._common import (
     check_channels_last,
-    check_choice,
     check_count,
     check_feature_map,
-    fresh,
     mean,
     reduced_width,
 )
+from ._inner import inner_conv, inner_norm
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
 COMBINATIONS = {
@@ -82,7 +82,7 @@ class BAM(keras.layers.Layer):
         check_channels_last(self, data_format)
         self.ratio = check_count("ratio", ratio)
         self.dilation = check_count("dilation", dilation)
-        self.combine = check_choice("combine", combine, COMBINATIONS)
+        self.combine = check_name("combine", combine, COMBINATIONS)
         self.gate = check_gate(gate)
         self.epsilon = epsilon
         self.momentum = momentum
@@ -102,41 +102,17 @@ class BAM(keras.layers.Layer):
         for i, (filters, size) in enumerate(sizes):
             last = i == len(sizes) - 1
             normalised = not last or self.combine == "sum"
-            conv = self._conv(filters, size, not normalised, f"{name}_conv{i}")
-            conv.build((None, None, None, channels))
-            branch.append(conv)
+            options = {"padding": "same", "use_bias": not normalised}
+            options["dilation_rate"] = self.dilation if size > 1 else 1
+            branch.append(inner_conv(self, filters, size, f"{name}_conv{i}", **options))
+            branch[-1].build((None, None, None, channels))
             if normalised:
-                branch.append(self._norm(filters, f"{name}_norm{i}"))
+                branch.append(inner_norm(self, f"{name}_norm{i}"))
+                branch[-1].build((None, None, None, filters))
             if not last:
                 branch.append(keras.layers.ReLU(dtype=self.dtype_policy, name=f"{name}_act{i}"))
             channels = filters
         return branch
-
-    def _conv(self, filters, size, use_bias, name):
-        return keras.layers.Conv2D(
-            filters,
-            size,
-            padding="same",
-            dilation_rate=self.dilation if size > 1 else 1,
-            use_bias=use_bias,
-            kernel_initializer=fresh(self.kernel_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name=name,
-            data_format="channels_last",
-        )
-
-    def _norm(self, channels, name):
-        norm = keras.layers.BatchNormalization(
-            epsilon=self.epsilon,
-            momentum=self.momentum,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name=name,
-        )
-        norm.build((None, None, None, channels))
-        return norm
 
     def attend(self, inputs, training=None):
         """M of the paper: (batch, height, width, channels), in [0, 1] for a sigmoid."""

@@ -2,6 +2,7 @@
 
 import keras
 
+from ._inner import shared, with_policies
 from .channel_attention import ChannelAttention
 from .spatial_attention import SpatialAttention
 
@@ -75,9 +76,8 @@ class CBAM(keras.layers.Layer):
                 self.kernel_initializer,
                 self.kernel_regularizer,
                 data_format=data_format,
-                trainable=self.trainable,
-                dtype=self.dtype_policy,
                 name="channel",
+                **shared(self),
             )
             if channel
             else None
@@ -88,9 +88,8 @@ class CBAM(keras.layers.Layer):
                 gate,
                 kernel_regularizer=self.kernel_regularizer,
                 data_format=data_format,
-                trainable=self.trainable,
-                dtype=self.dtype_policy,
                 name="spatial",
+                **shared(self),
             )
             if spatial
             else None
@@ -122,7 +121,7 @@ class CBAM(keras.layers.Layer):
         return inputs
 
     def get_config(self):
-        return super().get_config() | {
+        return with_policies(self, super().get_config()) | {
             "ratio": self.ratio,
             "kernel_size": self.kernel_size,
             "divisor": self.divisor,

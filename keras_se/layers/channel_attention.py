@@ -11,10 +11,10 @@ from ._common import (
     check_channels_last,
     check_count,
     check_feature_map,
-    fresh,
     mean,
     reduced_width,
 )
+from ._inner import inner_dense, with_policies
 from ._pointwise import lower_pointwise, pointwise
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
@@ -75,22 +75,11 @@ class ChannelAttention(keras.layers.Layer):
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
         width = reduced_width(channels, self.ratio, self.divisor)
-        self.reduce = self._dense(width, "reduce", self.activation)
+        bias = {"use_bias": self.use_bias}
+        self.reduce = inner_dense(self, width, "reduce", activation=self.activation, **bias)
         self.reduce.build((None, channels))
-        self.expand = self._dense(channels, "expand")
+        self.expand = inner_dense(self, channels, "expand", **bias)
         self.expand.build((None, width))
-
-    def _dense(self, units, name, activation=None):
-        return keras.layers.Dense(
-            units,
-            activation=activation,
-            use_bias=self.use_bias,
-            kernel_initializer=fresh(self.kernel_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name=name,
-        )
 
     def excite(self, inputs):
         """Gates of a feature map: (batch, 1, 1, channels)."""
@@ -125,7 +114,7 @@ class ChannelAttention(keras.layers.Layer):
         return keras.layers.Multiply(name=name, dtype="float32")([inputs, gates])
 
     def get_config(self):
-        return super().get_config() | {
+        return with_policies(self, super().get_config()) | {
             "ratio": self.ratio,
             "divisor": self.divisor,
             "activation": keras.activations.serialize(self.activation),

@@ -5,7 +5,9 @@ https://arxiv.org/abs/1803.02579, extended in https://arxiv.org/abs/1808.08127.
 import keras
 from keras import ops
 
-from ._common import check_channels_last, check_choice
+from ..names import check_name
+from ._common import check_channels_last
+from ._inner import shared, with_policies
 from .spatial_squeeze_excite import SpatialSqueezeExcite
 from .squeeze_excite import SqueezeExcite
 
@@ -60,7 +62,7 @@ class ConcurrentSqueezeExcite(keras.layers.Layer):
         super().__init__(**kwargs)
         check_channels_last(self, data_format)
         self.ratio = ratio
-        self.combine = check_choice("combine", combine, COMBINATIONS)
+        self.combine = check_name("combine", combine, COMBINATIONS)
         self.gate = gate
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -72,9 +74,8 @@ class ConcurrentSqueezeExcite(keras.layers.Layer):
             kernel_initializer=self.kernel_initializer,
             kernel_regularizer=self.kernel_regularizer,
             data_format=data_format,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
             name="channel",
+            **shared(self),
         )
         self.spatial = SpatialSqueezeExcite(
             gate,
@@ -82,9 +83,8 @@ class ConcurrentSqueezeExcite(keras.layers.Layer):
             self.kernel_initializer,
             self.kernel_regularizer,
             data_format=data_format,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
             name="spatial",
+            **shared(self),
         )
 
     def build(self, input_shape):
@@ -111,7 +111,7 @@ class ConcurrentSqueezeExcite(keras.layers.Layer):
         return keras.layers.Add(name=name, dtype="float32")([by_channel, by_pixel])
 
     def get_config(self):
-        return super().get_config() | {
+        return with_policies(self, super().get_config()) | {
             "ratio": self.ratio,
             "combine": self.combine,
             "gate": self.gate,

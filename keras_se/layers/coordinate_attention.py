@@ -9,7 +9,8 @@ import numpy as np
 from keras import ops
 
 from ..lowering import add_layer, lower_layer
-from ._common import check_channels_last, check_count, check_feature_map, fresh, mean
+from ._common import check_channels_last, check_count, check_feature_map, mean
+from ._inner import inner_conv, inner_norm
 from ._pointwise import pointwise
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
@@ -76,33 +77,14 @@ class CoordinateAttention(keras.layers.Layer):
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
         width = max(self.min_width, channels // self.ratio)
-        self.reduce = self._conv(width, "reduce", use_bias=False)
+        self.reduce = inner_conv(self, width, 1, "reduce", use_bias=False)
         self.reduce.build((None, None, 1, channels))
-        self.norm = keras.layers.BatchNormalization(
-            epsilon=self.epsilon,
-            momentum=self.momentum,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name="norm",
-        )
+        self.norm = inner_norm(self, "norm")
         self.norm.build((None, None, 1, width))
-        self.rows = self._conv(channels, "rows")
+        self.rows = inner_conv(self, channels, 1, "rows")
         self.rows.build((None, None, 1, width))
-        self.columns = self._conv(channels, "columns")
+        self.columns = inner_conv(self, channels, 1, "columns")
         self.columns.build((None, 1, None, width))
-
-    def _conv(self, filters, name, use_bias=True):
-        return keras.layers.Conv2D(
-            filters,
-            1,
-            use_bias=use_bias,
-            kernel_initializer=fresh(self.kernel_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name=name,
-            data_format="channels_last",
-        )
 
     def attend(self, inputs, training=None):
         """Gates of a feature map: of rows (b, h, 1, c) and of columns (b, 1, w, c)."""

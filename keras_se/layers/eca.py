@@ -5,7 +5,8 @@ import math
 import keras
 
 from ..lowering import add_layer
-from ._common import check_channels_last, check_feature_map, check_odd, fresh, mean
+from ._common import check_channels_last, check_feature_map, check_odd, mean
+from ._inner import inner_conv
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
 
@@ -50,9 +51,7 @@ class EfficientChannelAttention(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_channels_last(self, data_format)
-        if kernel_size is not None:
-            check_odd("kernel_size", kernel_size)
-        self.kernel_size = kernel_size
+        self.kernel_size = None if kernel_size is None else check_odd("kernel_size", kernel_size)
         self.gate = check_gate(gate)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -60,18 +59,9 @@ class EfficientChannelAttention(keras.layers.Layer):
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
         adaptive = int(math.log2(channels) / 2 + 1 / 2)
-        self.conv = keras.layers.Conv1D(
-            1,
-            self.kernel_size or adaptive + 1 - adaptive % 2,
-            padding="same",
-            use_bias=False,
-            kernel_initializer=fresh(self.kernel_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name="conv",
-            data_format="channels_last",
-        )
+        size = self.kernel_size or adaptive + 1 - adaptive % 2
+        options = {"padding": "same", "use_bias": False}
+        self.conv = inner_conv(self, 1, size, "conv", keras.layers.Conv1D, **options)
         self.conv.build((None, channels, 1))
 
     uses_means = True  # see `MeanGate`

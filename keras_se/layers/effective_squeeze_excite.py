@@ -6,7 +6,8 @@ The hard sigmoid and the bias follow https://github.com/youngwanLEE/vovnet-detec
 import keras
 
 from ..lowering import add_layer
-from ._common import check_channels_last, check_feature_map, fresh, mean
+from ._common import check_channels_last, check_feature_map, mean
+from ._inner import inner_dense, with_policies
 from ._pointwise import lower_pointwise
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
@@ -59,15 +60,7 @@ class EffectiveSqueezeExcite(keras.layers.Layer):
 
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
-        self.dense = keras.layers.Dense(
-            channels,
-            use_bias=self.use_bias,
-            kernel_initializer=fresh(self.kernel_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name="dense",
-        )
+        self.dense = inner_dense(self, channels, "dense", use_bias=self.use_bias)
         self.dense.build((None, channels))
 
     uses_means = True  # see `MeanGate`
@@ -96,7 +89,7 @@ class EffectiveSqueezeExcite(keras.layers.Layer):
         return keras.layers.Multiply(name=name, dtype="float32")([inputs, gates])
 
     def get_config(self):
-        return super().get_config() | {
+        return with_policies(self, super().get_config()) | {
             "gate": self.gate,
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),

@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from ..lowering import add_layer
-from ._common import check_choice
+from ..names import check_name
 
 
 class GateFunction(NamedTuple):
@@ -44,7 +44,7 @@ GATE_FUNCTIONS = {
 
 def check_gate(gate: str) -> str:
     """Return `gate` if it names a gate function; otherwise list them."""
-    return check_choice("gate", gate, GATE_FUNCTIONS)
+    return check_name("gate", gate, GATE_FUNCTIONS)
 
 
 def lower_gate(gate: str, logits, name: str):

@@ -7,16 +7,16 @@ extents, its prototxt files for the global extent.
 import keras
 from keras import ops
 
+from ..names import check_name
 from ._common import (
     check_channels_last,
-    check_choice,
     check_count,
     check_feature_map,
-    fresh,
     mean,
     reduced_width,
 )
 from ._gather_excite_lowering import lower_gather_excite
+from ._inner import fresh, inner_dense, inner_norm, shared, with_policies
 from .gate_functions import GATE_FUNCTIONS, check_gate
 
 VARIANTS = ("theta-", "theta", "theta+")
@@ -79,8 +79,8 @@ class GatherExcite(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_channels_last(self, data_format)
-        self.extent = check_choice("extent", extent, EXTENTS)
-        self.variant = check_choice("variant", variant, VARIANTS)
+        self.extent = check_name("extent", check_count("extent", extent, 0), EXTENTS)
+        self.variant = check_name("variant", variant, VARIANTS)
         self.ratio = check_count("ratio", ratio)
         self.gate = check_gate(gate)
         self.epsilon = epsilon
@@ -99,14 +99,14 @@ class GatherExcite(keras.layers.Layer):
             )
         count = 0 if self.variant == "theta-" else max(1, self.extent.bit_length() - 1)
         self.convs = [self._conv(size, f"conv{i}") for i in range(count)]
-        self.norms = [self._norm(f"norm{i}") for i in range(count)]
+        self.norms = [inner_norm(self, f"norm{i}") for i in range(count)]
         for layer in (*self.convs, *self.norms):
             layer.build((None, None, None, channels))
         if self.variant == "theta+":
             width = reduced_width(channels, self.ratio)
-            self.reduce = self._dense(width, "reduce", "relu")
+            self.reduce = inner_dense(self, width, "reduce", activation="relu")
             self.reduce.build((None, None, None, channels))
-            self.expand = self._dense(channels, "expand")
+            self.expand = inner_dense(self, channels, "expand")
             self.expand.build((None, None, None, width))
 
     def _conv(self, size, name):
@@ -116,30 +116,9 @@ class GatherExcite(keras.layers.Layer):
             use_bias=False,
             depthwise_initializer=fresh(self.kernel_initializer),
             depthwise_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
             name=name,
             data_format="channels_last",
-        )
-
-    def _norm(self, name):
-        return keras.layers.BatchNormalization(
-            epsilon=self.epsilon,
-            momentum=self.momentum,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
-    def _dense(self, units, name, activation=None):
-        return keras.layers.Dense(
-            units,
-            activation=activation,
-            kernel_initializer=fresh(self.kernel_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name=name,
+            **shared(self),
         )
 
     def gather(self, inputs, training=None):
@@ -175,7 +154,7 @@ class GatherExcite(keras.layers.Layer):
         return lower_gather_excite(self, inputs, name)
 
     def get_config(self):
-        return super().get_config() | {
+        return with_policies(self, super().get_config()) | {
             "extent": self.extent,
             "variant": self.variant,
             "ratio": self.ratio,

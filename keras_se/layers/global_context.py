@@ -11,9 +11,9 @@ from ._common import (
     check_channels_last,
     check_count,
     check_feature_map,
-    fresh,
     reduced_width,
 )
+from ._inner import inner_dense, shared, with_policies
 from ._pointwise import lower_pointwise, pointwise
 
 
@@ -72,27 +72,16 @@ class GlobalContext(keras.layers.Layer):
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
         width = reduced_width(channels, self.ratio, minimum=self.min_width)
-        self.mask = self._dense(1, "mask", fresh(self.kernel_initializer), use_bias=False)
+        self.mask = inner_dense(self, 1, "mask", use_bias=False)
         self.mask.build((None, channels))
-        self.reduce = self._dense(width, "reduce", fresh(self.kernel_initializer))
+        self.reduce = inner_dense(self, width, "reduce")
         self.reduce.build((None, channels))
         self.norm = keras.layers.LayerNormalization(
-            epsilon=self.epsilon, trainable=self.trainable, dtype=self.dtype_policy, name="norm"
+            epsilon=self.epsilon, name="norm", **shared(self)
         )
         self.norm.build((None, width))
-        self.expand = self._dense(channels, "expand", "zeros")
+        self.expand = inner_dense(self, channels, "expand", kernel_initializer="zeros")
         self.expand.build((None, width))
-
-    def _dense(self, units, name, initializer, use_bias=True):
-        return keras.layers.Dense(
-            units,
-            use_bias=use_bias,
-            kernel_initializer=initializer,
-            kernel_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name=name,
-        )
 
     def context(self, inputs):
         """The term that is added to every pixel: (batch, 1, 1, channels)."""
@@ -152,7 +141,7 @@ class GlobalContext(keras.layers.Layer):
         return pointwise(t, np.diag(gamma), [beta], f"{name}_scale", activation="relu")
 
     def get_config(self):
-        return super().get_config() | {
+        return with_policies(self, super().get_config()) | {
             "ratio": self.ratio,
             "min_width": self.min_width,
             "epsilon": self.epsilon,

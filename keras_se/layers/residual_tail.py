@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from ..lowering import lower_layer
-from ._common import check_channels_last, check_feature_map, freeze, frozen_names
+from ._common import check_channels_last, check_feature_map
+from ._inner import freeze, frozen_names, inner_norm
 from .batch_norm import BatchNorm
 from .mean_gate import MeanGate
 
@@ -82,14 +83,7 @@ class ResidualTail(keras.layers.Layer):
                 f"Received: input_shape={input_shape}"
             )
         check_feature_map(self, input_shape[0])
-        self.norm = BatchNorm(
-            epsilon=self.epsilon,
-            momentum=self.momentum,
-            data_format="channels_last",
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name="norm",
-        )
+        self.norm = inner_norm(self, "norm", BatchNorm, data_format="channels_last")
         self.norm.build(input_shape[0])
         if self.gate is not None and not self.gate.built:  # a loaded gate comes built
             self.gate.build(input_shape[0])

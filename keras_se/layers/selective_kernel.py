@@ -8,12 +8,10 @@ from ._common import (
     check_channels_last,
     check_count,
     check_feature_map,
-    freeze,
-    fresh,
-    frozen_names,
     mean,
     reduced_width,
 )
+from ._inner import freeze, frozen_names, inner_conv, inner_dense, inner_norm, with_policies
 from ._selective_kernel_lowering import lower_selective_kernel
 from .batch_norm import BatchNorm
 from .grouped_conv import GroupedConv2D
@@ -127,9 +125,9 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         self.convs = [self._conv(i) for i in range(self.branches)]
         self.norms = [self._norm(f"norm{i}") for i in range(self.branches)]
         width = reduced_width(self.filters, self.ratio, self.divisor, self.min_width)
-        self.reduce = self._dense(width, "reduce")
+        self.reduce = inner_dense(self, width, "reduce", use_bias=False)
         self.reduce_norm = self._norm("reduce_norm")
-        self.select = self._dense(self.branches * self.filters, "select")
+        self.select = inner_dense(self, self.branches * self.filters, "select", use_bias=False)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             conv.build(branch_shape)
             norm.build((None, None, None, self.filters))
@@ -146,42 +144,21 @@ class SelectiveKernelConv2D(keras.layers.Layer):
 
     def _conv(self, index):
         shape = self.geometry(index)
-        return GroupedConv2D(
+        return inner_conv(
+            self,
             self.filters,
             shape.kernel_size,
+            f"conv{index}",
+            GroupedConv2D,
             strides=shape.strides,
             dilation_rate=shape.dilation,
             groups=self.groups,
             padding="valid" if shape.pad else "same",
             use_bias=False,
-            kernel_initializer=fresh(self.kernel_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name=f"conv{index}",
-            data_format="channels_last",
         )
 
     def _norm(self, name):
-        return BatchNorm(
-            epsilon=self.epsilon,
-            momentum=self.momentum,
-            data_format="channels_last",
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
-    def _dense(self, units, name):
-        return keras.layers.Dense(
-            units,
-            use_bias=False,
-            kernel_initializer=fresh(self.kernel_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name=name,
-        )
+        return inner_norm(self, name, BatchNorm, data_format="channels_last")
 
     def split(self, inputs, training=None):
         """The branches of a feature map: M tensors (batch, height, width, filters)."""
@@ -222,7 +199,7 @@ class SelectiveKernelConv2D(keras.layers.Layer):
         return lower_selective_kernel(self, inputs, name)
 
     def get_config(self):
-        return super().get_config() | {
+        return with_policies(self, super().get_config()) | {
             "filters": self.filters,
             "branches": self.branches,
             "groups": self.groups,

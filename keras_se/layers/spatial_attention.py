@@ -7,7 +7,8 @@ https://github.com/Jongchan/attention-module.
 import keras
 from keras import ops
 
-from ._common import check_channels_last, check_feature_map, check_odd, fresh, mean
+from ._common import check_channels_last, check_feature_map, check_odd, mean
+from ._inner import inner_conv, inner_norm
 from ._spatial_lowering import lower_spatial_logits
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
@@ -67,27 +68,9 @@ class SpatialAttention(keras.layers.Layer):
 
     def build(self, input_shape):
         check_feature_map(self, input_shape)
-        self.conv = keras.layers.Conv2D(
-            1,
-            self.kernel_size,
-            padding="same",
-            use_bias=False,
-            kernel_initializer=fresh(self.kernel_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            name="conv",
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            data_format="channels_last",
-        )
+        self.conv = inner_conv(self, 1, self.kernel_size, "conv", padding="same", use_bias=False)
         self.conv.build((*input_shape[:-1], 2))
-        self.norm = keras.layers.BatchNormalization(
-            epsilon=self.epsilon,
-            momentum=self.momentum,
-            gamma_initializer="zeros",
-            name="norm",
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-        )
+        self.norm = inner_norm(self, "norm", gamma_initializer="zeros")
         self.norm.build((*input_shape[:-1], 1))
 
     def attend(self, inputs, training=None):

@@ -5,7 +5,8 @@ https://arxiv.org/abs/1803.02579.
 import keras
 
 from ..lowering import lower_layer
-from ._common import check_channels_last, check_feature_map, fresh
+from ._common import check_channels_last, check_feature_map
+from ._inner import inner_conv
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
 
@@ -57,17 +58,7 @@ class SpatialSqueezeExcite(keras.layers.Layer):
 
     def build(self, input_shape):
         check_feature_map(self, input_shape)
-        self.squeeze = keras.layers.Conv2D(
-            1,
-            1,
-            use_bias=self.use_bias,
-            kernel_initializer=fresh(self.kernel_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name="squeeze",
-            data_format="channels_last",
-        )
+        self.squeeze = inner_conv(self, 1, 1, "squeeze", use_bias=self.use_bias)
         self.squeeze.build(input_shape)
 
     def attend(self, inputs):

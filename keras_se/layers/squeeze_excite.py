@@ -4,15 +4,15 @@ import keras
 from keras import ops
 
 from ..lowering import add_layer
+from ..names import check_name
 from ._common import (
     check_channels_last,
-    check_choice,
     check_count,
     check_feature_map,
-    fresh,
     mean,
     reduced_width,
 )
+from ._inner import inner_dense, with_policies
 from ._pointwise import lower_pointwise
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
 
@@ -77,30 +77,19 @@ class SqueezeExcite(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.gate = check_gate(gate)
         self.use_bias = use_bias
-        self.squeeze = check_choice("squeeze", squeeze, SQUEEZES)
+        self.squeeze = check_name("squeeze", squeeze, SQUEEZES)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):
         channels = check_feature_map(self, input_shape)
         width = reduced_width(channels, self.ratio, self.divisor)
-        self.reduce = self._dense(width, "reduce", self.activation, fresh(self.kernel_initializer))
+        bias = {"use_bias": self.use_bias}
+        self.reduce = inner_dense(self, width, "reduce", activation=self.activation, **bias)
         self.reduce.build((None, channels))
-        last = "zeros" if self.gate == "sigmoid2" else fresh(self.kernel_initializer)
-        self.expand = self._dense(channels, "expand", None, last)
+        start = {"kernel_initializer": "zeros"} if self.gate == "sigmoid2" else {}
+        self.expand = inner_dense(self, channels, "expand", **bias, **start)
         self.expand.build((None, width))
-
-    def _dense(self, units, name, activation, initializer):
-        return keras.layers.Dense(
-            units,
-            activation=activation,
-            use_bias=self.use_bias,
-            kernel_initializer=initializer,
-            kernel_regularizer=self.kernel_regularizer,
-            trainable=self.trainable,
-            dtype=self.dtype_policy,
-            name=name,
-        )
 
     @property
     def uses_means(self) -> bool:
@@ -132,7 +121,7 @@ class SqueezeExcite(keras.layers.Layer):
         return keras.layers.Multiply(name=name, dtype="float32")([inputs, gates])
 
     def get_config(self):
-        return super().get_config() | {
+        return with_policies(self, super().get_config()) | {
             "ratio": self.ratio,
             "divisor": self.divisor,
             "activation": keras.activations.serialize(self.activation),

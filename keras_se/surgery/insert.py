@@ -6,7 +6,8 @@ import keras
 
 from ..graph import unique_names, walk
 from ..layers import GATES, ResidualTail
-from ..layers._common import check_choice, check_count
+from ..layers._common import check_count
+from ..names import check_name
 from .identity import identity_start
 from .places import Place, Where, find_places
 from .rebuild import Changes, copy_layer, copy_state, rebuild
@@ -67,8 +68,8 @@ def insert(
     >>> [layer.name for layer in gated.layers][1:]
     ['conv', 'conv_se']
     """
-    check_choice("gate", gate, GATES)
-    check_choice("start", "none" if start is None else start, ("identity", "none"))
+    check_name("gate", gate, GATES)
+    check_name("start", "none" if start is None else start, ("identity", "none"))
     begin = identity_start(gate) if start else None
     options = dict(begin.options) if begin else {}
     options |= _checked_options(gate, ratio, gate_function, gate_options)

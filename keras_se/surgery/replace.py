@@ -4,7 +4,7 @@ import keras
 
 from ..graph import walk
 from ..layers import CONVS
-from ..layers._common import check_choice
+from ..names import check_name
 from .conv_block import ConvBlock, conv_block
 from .places import Place, Where, find_places
 from .rebuild import Changes, rebuild
@@ -56,7 +56,7 @@ def replace(
     >>> [layer.name for layer in replace(keras.Model(images, maps)).layers][1:]
     ['conv']
     """
-    check_choice("conv", conv, CONVS)
+    check_name("conv", conv, CONVS)
     if given := FROM_OLD_LAYERS & set(options):
         raise TypeError(
             f"These come from the old layers: {sorted(FROM_OLD_LAYERS)}. Received: {sorted(given)}"
