@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..picture_folders import class_folders, picture_files
+from ..picture_reading import open_picture
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -54,14 +55,8 @@ class Loader:
     interpolation: str
 
     def __call__(self, path: Path) -> np.ndarray:
-        try:
-            with Image.open(path) as picture:
-                upright = ImageOps.exif_transpose(picture)
-                if upright.mode.startswith(("I", "F")):  # convert() would clip them at 255
-                    raise ValueError(f"it has more than 8 bits per channel, mode {upright.mode}")
-                return resize_and_crop(upright, self.size, self.crop, self.interpolation)
-        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError
-            raise ValueError(f"Cannot read the picture {str(path)!r}: {error}") from error
+        picture = open_picture(path, "RGB")
+        return resize_and_crop(picture, self.size, self.crop, self.interpolation)
 
 
 def batches(files, start, batch_size, load) -> Iterator[tuple[int, np.ndarray]]:

@@ -12,7 +12,7 @@ import zipfile
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from PIL import Image
+from PIL import Image, ImageOps
 
 
 def main() -> None:
@@ -35,7 +35,8 @@ def classify(interpreter: Interpreter, picture: str) -> np.ndarray:
     [image], [output] = interpreter.get_input_details(), interpreter.get_output_details()
     _, height, width, _ = image["shape"]
     with Image.open(picture) as file:
-        resized = file.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+        upright = ImageOps.exif_transpose(file).convert("RGB")
+    resized = upright.resize((width, height), Image.Resampling.BICUBIC)
     pixels = np.asarray(resized)[None]
     if image["dtype"] == np.int8:  # the pixel minus 128
         pixels = pixels.astype("int16") - 128

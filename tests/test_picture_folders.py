@@ -1,13 +1,14 @@
-"""Training, evaluation and conversion find the same classes and pictures in a folder."""
+"""Training, evaluation and conversion find the same classes and pictures in a folder, and read
+the same pixels."""
 
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from keras_se.applications.pictures import find_pictures
+from keras_se.applications.pictures import Loader, find_pictures
 from keras_se.picture_folders import picture_files
 from keras_se.tflite import load_images
 from keras_se.training import FitSettings, pictures_from_directory
@@ -84,6 +85,49 @@ def test_test_pictures_without_classes_validate_nothing(folder, tmp_path):
         load_sources(FitSettings(tmp_path))
     shutil.copytree(folder, tmp_path / "valid")
     assert load_sources(FitSettings(tmp_path))[1].name(0).startswith("valid/")
+
+
+def test_training_and_conversion_read_the_same_pixels(tmp_path):
+    random = np.random.default_rng(0)
+    for folder, mode in (("a", "RGB"), ("b", "L"), ("c", "RGBA")):
+        (tmp_path / folder).mkdir()
+        shape = (29, 40, len(mode)) if len(mode) > 1 else (29, 40)
+        picture = Image.fromarray(random.integers(0, 256, shape, "uint8"))
+        exif = Image.Exif()
+        exif[0x0112] = 6  # taken sideways
+        picture.save(tmp_path / folder / "1.png", exif=exif)
+    for channels in (1, 3, 4):
+        for size in ((10, 12), (64, 48)):
+            converted = load_images(tmp_path, (*size, channels)).pixels
+            trained = pictures_from_directory(tmp_path, size, channels).images
+            np.testing.assert_array_equal(converted, trained)
+    upright = ImageOps.exif_transpose(Image.open(tmp_path / "b" / "1.png"))
+    expected = upright.resize((12, 10), Image.Resampling.BICUBIC)
+    grey = load_images(tmp_path, (10, 12, 1)).pixels
+    np.testing.assert_array_equal(grey[1, ..., 0], expected)
+
+
+def test_squares_are_evaluated_as_they_are_converted(tmp_path):
+    path = tmp_path / "1.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 50, 3), "uint8")
+    Image.fromarray(pixels).save(path)
+    evaluated = Loader(size=32, crop=1.0, interpolation="bicubic")(path)
+    np.testing.assert_array_equal(load_images(tmp_path, (32, 32, 3)).pixels[0], evaluated)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "float32"])
+def test_pictures_of_more_than_8_bits_are_refused_alike(tmp_path, kind):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.full((8, 8), 400, kind)).save(tmp_path / folder / "1.png", "tiff")
+    path = tmp_path / "a" / "1.png"
+    for read in (
+        lambda: load_images(tmp_path, (8, 8, 3)),
+        lambda: pictures_from_directory(tmp_path, 8),
+        lambda: Loader(8, 1.0, "bicubic")(path),
+    ):
+        with pytest.raises(ValueError, match=r"8 bits per channel.*1\.png"):
+            read()
 
 
 def test_a_link_to_nothing_is_not_passed_over(folder, tmp_path):

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..picture_folders import class_folders, picture_files
+from ..picture_reading import MODES, read_picture
 from .labels import dataset_labels
-
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by number of channels
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,10 @@ def load_images(
             (image, label) tuples, batched or not; or a directory of PNG and JPEG pictures,
             directly in it or in one folder per class; names that begin with a dot are
             skipped. Pictures are read as raw pixels in [0, 255], grey, RGB or RGBA by the
-            number of channels, and resized to (h, w) without keeping the aspect ratio
-            (bilinear, with antialiasing, which `keras.utils.image_dataset_from_directory` leaves
-            out). Labels come from the dataset or are the positions of the class folders in sorted
-            order.
+            number of channels, turned upright by their EXIF tag, and resized to (h, w) without
+            keeping the aspect ratio (bicubic, antialiased, as
+            `keras_se.training.pictures_from_directory` does it). Labels come from the dataset or
+            are the positions of the class folders in sorted order.
         shape: (h, w, c) that the model takes.
         raw_pixels: the images are raw pixels and must lie in [0, 255].
         strict_labels: whether the second part of a dataset's tuples must be labels. False takes
@@ -60,8 +59,8 @@ def load_images(
     Raises:
         TypeError: for a source of another kind.
         ValueError: when there are no images, a shape differs, a value is NaN or infinite or
-            out of the range, a picture cannot be read, or the second part of a dataset is no
-            label, with `strict_labels`.
+            out of the range, a picture cannot be read or has more than 8 bits per channel, or
+            the second part of a dataset is no label, with `strict_labels`.
     """
     tf = sys.modules.get("tensorflow")  # whoever passes a Dataset has imported it
     if isinstance(source, Images):
@@ -157,33 +156,11 @@ def _from_directory(directory: Path, shape) -> Images:
     files = loose or [file for folder in folders for file in by_class[folder]]
     if not files:
         raise ValueError(f"No PNG or JPEG pictures in the directory. Received: {str(directory)!r}")
+    if shape[-1] not in MODES:
+        raise ValueError(f"Pictures have 1, 3 or 4 channels. Received: a model input of {shape}")
     pixels = np.stack([read_picture(file, shape) for file in files])
     if loose:
         return Images(pixels)
     names = tuple(folder.name for folder in folders)
     labels = np.array([names.index(file.parent.name) for file in files])
     return Images(pixels, labels, names)
-
-
-def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """Read one picture as uint8 pixels of the given shape (h, w, c).
-
-    Raises:
-        ValueError: for a file that Pillow cannot read, or 16-bit pixels.
-    """
-    from PIL import Image, ImageOps
-
-    height, width, channels = shape
-    if channels not in _MODES:
-        raise ValueError(f"Pictures have 1, 3 or 4 channels. Received: a model input of {shape}")
-    try:
-        with Image.open(path) as file:
-            file.load()
-            if file.mode.startswith(("I", "F")):
-                raise ValueError(f"Pictures of 8 bits are read. Received: {str(path)!r}")
-            picture = ImageOps.exif_transpose(file).convert(_MODES[channels])
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"Not a readable picture: {str(path)!r} ({error})") from error
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(picture).reshape(shape)

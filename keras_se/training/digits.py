@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from .picture_files import check_size, resized
+from ..picture_reading import resized
+from .picture_files import check_size
 from .pictures import Pictures
 
 

@@ -1,15 +1,9 @@
-"""Picture files: found in the folders of their classes, opened upright, brought to a size."""
+"""Picture files: found in the folders of their classes, and the size that is asked for."""
 
 from pathlib import Path
-from typing import BinaryIO
-
-import numpy as np
-from PIL import Image, ImageOps
 
 from ..picture_folders import SUFFIXES, class_folders, picture_files
 from ._arguments import check_positive_int
-
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # channels -> Pillow's name
 
 
 def find_pictures(directory: Path) -> dict[str, list[Path]]:
@@ -30,38 +24,6 @@ def find_pictures(directory: Path) -> dict[str, list[Path]]:
             f"Received: none in {empty} of directory={str(directory)!r}"
         )
     return files
-
-
-def read_picture(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
-    """One picture file as uint8 of shape (height, width, channels)."""
-    return resized(open_picture(path, MODES[channels]), size).reshape(*size, channels)
-
-
-def open_picture(file: Path | BinaryIO, mode: str, name: str = "") -> Image.Image:
-    """A picture file, upright, in a mode of Pillow; `name` is what messages call it.
-
-    Raises:
-        ValueError: if it cannot be read (with its name) or has more than 8 bits per channel.
-    """
-    name = name or str(file)
-    try:
-        with Image.open(file) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            picture.load()
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, ...
-        raise ValueError(f"Cannot read the picture {name!r}: {error}") from error
-    if picture.mode.startswith(("I", "F")):  # convert() would clip them at 255
-        raise ValueError(
-            "Pictures must have 8 bits per channel. "
-            f"Received: {name!r} of Pillow's mode {picture.mode!r}"
-        )
-    return picture.convert(mode)
-
-
-def resized(picture, size: tuple[int, int]) -> np.ndarray:
-    """A Pillow picture as an array of (height, width, ...) pixels, antialiased."""
-    height, width = size
-    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def check_size(image_size) -> tuple[int, int]:

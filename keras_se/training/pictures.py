@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..picture_reading import MODES, read_picture
 from ._arguments import check_positive_int
-from .picture_files import MODES, check_size, find_pictures, read_picture
+from .picture_files import check_size, find_pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,7 @@ def pictures_from_directory(
         )
     images = np.empty(shape, np.uint8)
     for index, path in enumerate(path for paths in files.values() for path in paths):
-        images[index] = read_picture(path, size, channels)
+        images[index] = read_picture(path, shape[1:])
     return Pictures(images, np.array(labels), tuple(files))
 
 

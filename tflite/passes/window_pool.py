@@ -35,6 +35,7 @@ def window_pool(operation, graph, lowering, recipe):
             strides=operation.strides,
             padding=operation.padding,
             use_bias=False,
+            trainable=False,
             name=name if scale is None else f"{name}_sum",
             dtype="float32",
         )

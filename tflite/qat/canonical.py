@@ -29,8 +29,9 @@ def canonical(lowered: keras.Model) -> keras.Model:
       are written out, because an int8 file has no such operators.
     - A separable convolution becomes its two convolutions.
     - BatchNorm stays where a convolution precedes it, and folds there at conversion. Elsewhere
-      it becomes a depthwise 1x1 convolution, with frozen statistics. So do `Rescaling`,
-      `Normalization`, `x * 2.0`, `x / 127.5` and `x + 3.0`, which stay constants.
+      it becomes a depthwise 1x1 convolution, with frozen statistics. So do `Rescaling` (but for
+      factors that differ by position), `Normalization`, `x * 2.0`, `x / 127.5` and `x + 3.0`,
+      which stay constants.
     - `x[..., ::-1]`, or a stack of `x[..., 2]` and its like, is a constant convolution: BGR of RGB,
       as `keras.applications` has it.
     - Sums and products have two terms, and an average is a sum and a factor.
@@ -73,7 +74,7 @@ class _Rewrite:
             return _activated(operation, separable(operation, args[0], name), name)
         if isinstance(operation, layers.BatchNormalization):
             return self.batch_norm(node, operation, args[0], name)
-        if isinstance(operation, layers.Rescaling):
+        if isinstance(operation, layers.Rescaling) and not _by_position(operation):
             return affine(args[0], operation.scale, operation.offset, name)
         if isinstance(operation, layers.Normalization):
             std = np.sqrt(np.maximum(operation.variance, keras.config.epsilon()))
@@ -117,6 +118,12 @@ class _Rewrite:
         scale = gamma / np.sqrt(np.asarray(operation.moving_variance) + operation.epsilon)
         offset = beta - np.asarray(operation.moving_mean) * scale
         return affine(x, scale, offset, name, trainable=operation.trainable)
+
+
+def _by_position(rescaling) -> bool:
+    """Whether a `Rescaling` is one factor for each position of a feature map, and no more."""
+    shape = np.shape(rescaling.scale)
+    return len(shape) == 4 and shape[-1] == 1 < np.prod(shape) and not np.any(rescaling.offset)
 
 
 def _permuted(operation, x, key=None):

@@ -13,7 +13,7 @@ from keras import ops
 
 from .fake_quant import FakeQuant
 from .kernel import Kernel, as_double
-from .layers import QuantizedDense, QuantizedDepthwiseConv2D, sums_of
+from .layers import QuantizedDense, QuantizedDepthwiseConv2D, QuantizedRescaling, sums_of
 from .placement import SAME_SCALE, SAME_SCALE_MANY, activation_name
 from .tensors import Linear, Stored, Sums, Terms, Unrounded, summed, value
 
@@ -48,6 +48,8 @@ def run(operation, *args, **kwargs):
     if isinstance(operation, keras.layers.Multiply) and all(isinstance(v, Stored) for v in x):
         a, b = x
         return Sums(a.whole * b.whole, (a.step, b.step))
+    if isinstance(operation, QuantizedRescaling) and isinstance(x, Stored):
+        return Sums(x.whole * operation.whole, (x.step, operation.step))
     if type(operation) in _SIGNS and all(isinstance(v, Stored) for v in x):
         first, second = x
         return Terms(first, second, _SIGNS[type(operation)])

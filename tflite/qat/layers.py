@@ -1,6 +1,7 @@
 """Layers whose kernels are int8, for quantized models: `canonical` took their activations off."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from ...layers.grouped_conv import GroupedConv2D
@@ -60,6 +61,29 @@ class QuantizedDense(keras.layers.Dense):
     def call(self, inputs, training=None):
         outputs = sums_of(self, inputs, fake_quantize_kernel(self.kernel, per_channel=False))
         return outputs + self.bias if self.use_bias else outputs
+
+
+@keras.saving.register_keras_serializable("keras_se")
+class QuantizedRescaling(keras.layers.Rescaling):
+    """`keras.layers.Rescaling` with an int8 factor for each position, and no offset.
+
+    A step of the factors is 1 / n, n whole, so that a factor of 1 is exact. So are 3/2 and 9/4,
+    what a padded 3x3 average pool takes at its edges and corners.
+    """
+
+    def __init__(self, scale, offset=0.0, **kwargs):
+        super().__init__(scale, offset, **kwargs)
+        factors = np.asarray(scale, "float32")
+        fits = 127 / np.abs(factors).max()  # factors of 1 in int8's range
+        self.bound = np.float32(127 / (np.floor(fits) if fits >= 1 else fits))  # what 127 means
+        self.step = np.float32(np.float64(self.bound) / 127)
+        self.whole = np.round(factors / self.step)
+
+    def call(self, inputs):
+        factors = ops.convert_to_tensor(self.whole * self.step)
+        return inputs * keras.quantizers.fake_quant_with_min_max_vars(  # says so to the converter
+            factors, -self.bound, self.bound, num_bits=8, narrow_range=True
+        )
 
 
 def sums_of(layer, inputs, kernel):

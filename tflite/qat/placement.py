@@ -38,6 +38,7 @@ OWN_RANGE = (
     layers.LeakyReLU,
     layers.Multiply,
     layers.ReLU,
+    layers.Rescaling,
     layers.Softmax,
     layers.Subtract,
 )
@@ -48,6 +49,7 @@ _BEFORE_RELU = (
     layers.BatchNormalization,
     layers.Dense,
     layers.Multiply,
+    layers.Rescaling,
     layers.Subtract,
 )
 

@@ -8,11 +8,19 @@ from ...graph import unique_names
 from ..images import load_images
 from ..lower import lower
 from ..normalisation import Normalisation, normalisation
+from ..passes import Lowering, rewrite
+from ..passes.window_pool import window_pool
+from ..recipe import get_recipe
 from ..source import class_names_of, image_shape
 from .canonical import canonical
 from .fake_quant import FakeQuant
 from .graph import Node, copy_of, rebuild, trace
-from .layers import QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
+from .layers import (
+    QuantizedConv2D,
+    QuantizedDense,
+    QuantizedDepthwiseConv2D,
+    QuantizedRescaling,
+)
 from .model import (
     QuantizedModel,
     check_quantized,
@@ -26,6 +34,7 @@ _QUANTIZED = {
     keras.layers.Conv2D: QuantizedConv2D,
     keras.layers.DepthwiseConv2D: QuantizedDepthwiseConv2D,
     keras.layers.Dense: QuantizedDense,
+    keras.layers.Rescaling: QuantizedRescaling,
 }
 _PLAIN = {quantized: plain for plain, quantized in _QUANTIZED.items()}
 _BATCH = 32
@@ -45,8 +54,9 @@ def quantize_native(
     images = None
     if calibration is not None:
         images = load_images(calibration, shape, raw_pixels, strict_labels=False)
-    plain = canonical(lower(model, added, batch_size=None, input_size=shape[:2]))
-    quantized = _with_fake_quant(plain, raw_pixels)
+    lowered = lower(model, added, batch_size=None, input_size=shape[:2])
+    lowered = rewrite(lowered, window_pool, Lowering(), get_recipe("static_int8"))
+    quantized = _with_fake_quant(canonical(lowered), raw_pixels)
     quantized.class_names = class_names_of(model)
     if images is not None:
         calibrate_ranges(quantized, images)

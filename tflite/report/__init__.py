@@ -1,7 +1,8 @@
 """One page, or JSON, about a .tflite file: what was lost, where, and what would cure it."""
 
 from .collect import report
-from .facts import FileReport, Origin
+from .facts import Facts, Origin
+from .file_report import FileReport
 from .predictions import Change, Confusion, Disagreement
 from .recipes import Kernels, RecipeRow
 from .rules import Problem
@@ -11,6 +12,7 @@ __all__ = [
     "Change",
     "Confusion",
     "Disagreement",
+    "Facts",
     "FileReport",
     "Kernels",
     "Origin",

@@ -32,7 +32,8 @@ from ..result import Result, check_same
 from ..run import Runner, read_model
 from ..scores import top1
 from ..source import check_same_input, classes_of
-from .facts import FileReport, Origin
+from .facts import Origin
+from .file_report import FileReport
 from .nodes import read_nodes
 from .predictions import confusion, disagreements
 from .recipes import (

@@ -1,12 +1,8 @@
 """Everything that a report says, as one value."""
 
-import json
 import math
-import os
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
-from ...files import write_whole
 from ..comparison import Comparison
 from ..gates import Gate
 from ..inspect import Inspection
@@ -40,8 +36,8 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class FileReport:
-    """A .tflite file beside the Keras model that it was made from.
+class Facts:
+    """What is known of a .tflite file beside the Keras model that it was made from.
 
     Attributes:
         model_name: of the Keras model.
@@ -81,9 +77,6 @@ class FileReport:
     devices: tuple[Support, ...]
     origin: Origin
 
-    def __repr__(self) -> str:
-        return f"FileReport({self.file_name or self.model_name!r}, {self.recipe})"
-
     def to_dict(self) -> dict:
         """The report as a JSON-able dictionary, without the pictures.
 
@@ -99,41 +92,6 @@ class FileReport:
         values["devices"] = [asdict(each) | {"share": each.share} for each in self.devices]
         values["inspection"] = self.inspection.to_dict()
         return _plain(values)
-
-    def to_html(self) -> str:
-        """The report as one page that needs nothing besides.
-
-        Raises:
-            ImportError: without the extra `report` (Jinja2).
-        """
-        from .page import render
-
-        return render(self)
-
-    def save_json(self, path: str | os.PathLike, overwrite: bool = False) -> Path:
-        """Write `to_dict` atomically.
-
-        Raises:
-            FileExistsError: when there is a file and `overwrite` is False.
-            OSError: when it cannot be written; what was there before is then unchanged.
-        """
-        return _save(path, json.dumps(self.to_dict(), indent=2, allow_nan=False), overwrite)
-
-    def save_html(self, path: str | os.PathLike, overwrite: bool = False) -> Path:
-        """Write `to_html` atomically.
-
-        Raises:
-            FileExistsError, OSError: as for `save_json`.
-            ImportError: without the extra `report` (Jinja2).
-        """
-        return _save(path, self.to_html(), overwrite)
-
-
-def _save(path, text: str, overwrite: bool) -> Path:
-    path = Path(path)
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{str(path)!r} exists; pass overwrite=True to replace it")
-    return write_whole(path, f"{text}\n".encode())
 
 
 def _disagreement(each: Disagreement) -> dict:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ...names import counted
 from ..layerwise import worst_layers
-from .facts import FileReport
+from .facts import Facts
 from .names import decibels
 from .recipes import RecipeRow
 from .support import MEASURED
@@ -33,7 +33,7 @@ class Finding:
     cure: str = ""
 
 
-def findings(facts: FileReport) -> tuple[Finding, ...]:
+def findings(facts: Facts) -> tuple[Finding, ...]:
     """The findings, those that need attention first."""
     found = [
         *_accuracy(facts),

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from ..layerwise import worst_layers
 from .charts import gate_bar, layer_chart
-from .facts import FileReport
+from .facts import Facts
 from .findings import findings
 from .names import decibels, layer_name
 from .rules import Problem
@@ -29,7 +29,7 @@ class Group:
     cure: str
 
 
-def render(facts: FileReport) -> str:
+def render(facts: Facts) -> str:
     """Fill the template.
 
     Raises:
@@ -78,7 +78,7 @@ def render(facts: FileReport) -> str:
     )
 
 
-def _headline(facts: FileReport) -> str:
+def _headline(facts: Facts) -> str:
     """One sentence: what the file is worth."""
     comparison, parts = facts.comparison, []
     if comparison.agreement is not None:

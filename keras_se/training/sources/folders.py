@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from ...picture_folders import check_outside, class_folders, picture_files
-from ..picture_files import find_pictures, open_picture
+from ...picture_reading import open_picture
+from ..picture_files import find_pictures
 from .source import Source
 
 TRAINING = "train"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...picture_reading import open_picture
 from .._tensorflow import load_tensorflow
-from ..picture_files import open_picture
 from .one_download import one_download
 from .source import Source
 from .tfrecord import TFRecords, places_of
