@@ -85,6 +85,7 @@ def test_labels_are_a_file_that_any_zip_reader_finds_uncompressed(results, tmp_p
     with zipfile.ZipFile(path) as archive:
         [entry] = archive.infolist()
         assert entry.compress_type == zipfile.ZIP_STORED
+        assert entry.date_time == (1980, 1, 1, 0, 0, 0)  # the same model, the same bytes
         assert archive.read(entry).decode().split("\n") == list(LABELS)
     assert inspect(path).inputs[0].dtype == "uint8"
 
