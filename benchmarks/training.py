@@ -14,8 +14,8 @@ All networks are built in one process and take turns, step by step; the table gi
 median step, its ratio to the first network of the list and to keras.applications'
 ResNet50, and images per second. On the JAX backend it also gives the bytes that XLA
 counts for one step. `sums.X` computes BatchNorm by sums where X takes TensorFlow's kernel;
-`bf16.X` is X in mixed_bfloat16. `X@variant=keras` or `X@conv=sk,depth=20` passes X options, here the
-strides of keras.applications (5 % fewer multiplications than v1.5).
+`bf16.X` is X in mixed_bfloat16. `X@variant=keras` or `X@conv=sk,depth=20` passes X options, the
+first for the strides of keras.applications (5 % fewer multiplications than v1.5).
 """
 
 import argparse

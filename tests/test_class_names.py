@@ -11,6 +11,8 @@ from keras_se import explain, tflite
 from keras_se.applications import ImageModel, SEResNetCIFAR, evaluate
 from keras_se.applications.preprocessing import IMAGENET
 from keras_se.surgery.rebuild import Changes, rebuild
+from keras_se.tflite.images import Images
+from keras_se.tflite.model_labels import labels_of_model
 from keras_se.training import FitSettings, fit
 
 NAMES = ("ant", "bee", "cat")
@@ -84,6 +86,16 @@ def test_a_file_that_an_app_can_feed_has_the_names(named):
     )
     model.class_names = ("ant", "bee", "two\nlines")
     assert labels(model) is None
+
+
+def test_labels_that_are_given_need_no_folder_of_their_name(colours, named):
+    model = keras.saving.load_model(named)
+    array = labels_of_model(Images(np.zeros((2, 8, 8, 3), "uint8")), model, [2, 0])
+    assert array.class_names == NAMES and array.labels.tolist() == [2, 0]
+    folder = tflite.load_images(colours.root / "others", (8, 8, 3))
+    assert labels_of_model(folder, model).labels is None
+    given = labels_of_model(folder, model, [1, 2])
+    assert given.labels.tolist() == [1, 2] and given.no_labels is None
 
 
 def test_names_survive_quantization_aware_training(named, tmp_path):

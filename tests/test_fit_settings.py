@@ -11,7 +11,7 @@ from fit_runs import write_pictures
 
 from keras_se import training
 from keras_se.training import FitSettings, sources
-from keras_se.training.run.stage import Stage, make_schedule
+from keras_se.training.run.stage import Stage, make_loss, make_optimizer, make_schedule
 from keras_se.training.settings import to_toml
 from keras_se.training.settings.fit_settings import NO_PART_OF_THE_RESULT
 from keras_se.training.sources import Source
@@ -170,6 +170,63 @@ def test_the_rate_falls_at_the_step_of_the_source():
     schedule = make_schedule(made, Stage(0, 0, 160, False), 400)
     rates = [float(schedule(step)) for step in (0, 31_999, 32_000, 47_999, 48_000, 63_999)]
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rtol=1e-6)
+
+
+WHOLE, HEAD = (Stage(0, 0, 2, head) for head in (False, True))
+
+
+def test_every_setting_of_sgd_reaches_it():
+    given = FitSettings(
+        "mine",
+        batch_size=128,
+        base_learning_rate=0.8,
+        head_learning_rate=0.2,
+        warmup=0.25,
+        momentum=0.7,
+        nesterov=False,
+        weight_decay=3e-3,
+        clip_norm=2.0,
+        ema=0.98,
+    )
+    whole, head = (make_optimizer(given, stage, 100) for stage in (WHOLE, HEAD))
+    assert (whole.momentum, whole.nesterov, whole.l2) == (0.7, False, 3e-3)
+    assert (whole.global_clipnorm, whole.ema_momentum) == (2.0, 0.98)
+    assert whole.use_ema and not head.use_ema
+    rates = [float(make_schedule(given, WHOLE, 100)(step)) for step in range(200)]
+    assert rates.index(max(rates)) == 50 and max(rates) == pytest.approx(0.4)
+    assert float(head.learning_rate) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
+def test_decoupled_decay_is_that_of_kernels_alone(optimizer):
+    given = FitSettings("mine", optimizer=optimizer, weight_decay=0.1, batch_size=256)
+    made = make_optimizer(given, HEAD, 100)  # at a constant rate of 0.1
+    ones = keras.initializers.Ones()
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            keras.layers.Dense(3, kernel_initializer=ones, bias_initializer=ones),
+            keras.layers.BatchNormalization(beta_initializer=ones),
+        ]
+    )
+    variables = model.trainable_variables
+    made.apply([keras.ops.zeros(variable.shape) for variable in variables], variables)
+    left = {variable.name: float(keras.ops.max(variable)) for variable in variables}
+    assert left == {"kernel": pytest.approx(0.99), "bias": 1, "gamma": 1, "beta": 1}
+
+
+@pytest.mark.parametrize("loss", ["crossentropy", "binary"])
+def test_the_loss_by_its_name_smooths_and_knows_what_a_mixture_shows(loss):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    mixed, logits = np.array([[0.19, 0.6, 0.21]]), np.array([[0.3, -1.2, 0.8]])
+    if loss == "binary":
+        q, p = 0.7 * np.array([[0, 1, 1]]) + 0.1, 1 / (1 + np.exp(-logits))
+        expected = -(q * np.log(p) + (1 - q) * np.log(1 - p)).mean()
+    else:
+        q, p = 0.7 * mixed + 0.1, np.exp(logits) / np.exp(logits).sum()
+        expected = -(q * np.log(p)).sum()
+    made = make_loss(model, FitSettings("mine", loss=loss, label_smoothing=0.3))
+    assert float(made(mixed, logits)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_names_of_files_that_are_no_text():

@@ -6,6 +6,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import flatbuffers.table
 import keras
 import numpy as np
 import pytest
@@ -85,8 +86,56 @@ def test_labels_are_a_file_that_any_zip_reader_finds_uncompressed(results, tmp_p
     with zipfile.ZipFile(path) as archive:
         [entry] = archive.infolist()
         assert entry.compress_type == zipfile.ZIP_STORED
+        assert entry.date_time == (1980, 1, 1, 0, 0, 0)  # the same model, the same bytes
         assert archive.read(entry).decode().split("\n") == list(LABELS)
     assert inspect(path).inputs[0].dtype == "uint8"
+
+
+class Fields(flatbuffers.table.Table):
+    """A table read by the numbers of its fields in the schema."""
+
+    def text(self, field):
+        return self.String(self.Pos + self.Offset(4 + 2 * field)).decode()
+
+    def byte(self, field):
+        return self.Bytes[self.Pos + self.Offset(4 + 2 * field)]
+
+    def table(self, field):
+        return Fields(self.Bytes, self.Indirect(self.Pos + self.Offset(4 + 2 * field)))
+
+    def floats(self, field):
+        offset = self.Offset(4 + 2 * field)
+        count, start = self.VectorLen(offset), self.Vector(offset)
+        return np.frombuffer(self.Bytes, "<f4", count, start).tolist()
+
+    def only(self, field):
+        offset = self.Offset(4 + 2 * field)
+        assert self.VectorLen(offset) == 1
+        return Fields(self.Bytes, self.Indirect(self.Vector(offset)))
+
+
+def test_metadata_by_the_numbers_of_the_schema(results):
+    """TensorMetadata: 3 content, 4 process units, 5 statistics, 6 files; RGB is 1, labels 2."""
+    about = {"name": "Colours", "description": "Names.", "author": "A. Author", "licence": "MIT"}
+    content = add_metadata(
+        results["uint8"].model, LABELS, **about, version="1", mean=127.5, std=51.0
+    )
+    tree = flatfile.unpack(content)
+    [entry] = [each for each in tree.metadata if each.name == b"TFLITE_METADATA"]
+    metadata = bytes(tree.buffers[entry.buffer].data)
+    assert metadata[4:8] == b"M001"
+    root = Fields(metadata, int.from_bytes(metadata[:4], "little"))
+    assert [root.text(field) for field in (0, 1, 2, 4, 5)] == [
+        *("Colours", "Names.", "1", "A. Author", "MIT")
+    ]
+    image, scores = root.only(3).only(2), root.only(3).only(3)
+    assert image.table(3).byte(0) == 2 and image.table(3).table(1).byte(0) == 1
+    options = image.only(4).table(1)
+    assert image.only(4).byte(0) == 1
+    assert (options.floats(0), options.floats(1)) == ([127.5], [51.0])
+    assert (image.table(5).floats(0), image.table(5).floats(1)) == ([2.5], [-2.5])
+    assert scores.table(3).byte(0) == 1
+    assert (scores.only(6).text(0), scores.only(6).byte(2)) == ("labels.txt", 2)
 
 
 def test_new_metadata_replace_the_old(results):

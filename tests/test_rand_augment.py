@@ -4,11 +4,12 @@ import doctest
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from keras_se.training.pipeline import rand_augment as module
-from keras_se.training.pipeline.rand_augment import CHANCE, FILL, OPERATIONS, rand_augment
+from keras_se.training.pipeline.rand_augment import OPERATIONS, rand_augment
 
+FILL = (124, 116, 104)  # ImageNet's mean
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 
@@ -64,6 +65,35 @@ def test_the_ranges_of_the_papers_code():
     np.testing.assert_allclose(applied("brightness", 1.0, -1), PICTURE * 0.1, atol=1)
 
 
+def test_moves_are_parts_of_the_side_that_they_go_along():
+    """How many pixels of each row, or column, come from outside of a picture of 40 x 100."""
+    black, parts = np.zeros((40, 100, 3), np.uint8), {}
+    for name in ("translate_x", "translate_y", "shear_x", "shear_y"):
+        outside = (applied(name, 1.0, 1, black) == FILL).all(axis=-1)
+        parts[name] = outside.sum(axis=1 if name.endswith("x") else 0)
+    assert set(parts["translate_x"]) == {45} and set(parts["translate_y"]) == {18}
+    np.testing.assert_allclose(parts["shear_x"], 0.3 * np.arange(40), atol=1)
+    np.testing.assert_allclose(parts["shear_y"], 0.3 * np.arange(100), atol=1)
+
+
+def test_enhancements_go_from_what_they_take_away():
+    """Each by a factor of 0.1 from the picture without colours, contrast or edges."""
+    grey = np.asarray(Image.fromarray(PICTURE).convert("L"))[..., None]
+    smooth = Image.fromarray(PICTURE).filter(ImageFilter.SMOOTH)
+    for name, without in (("color", grey), ("contrast", grey.mean()), ("sharpness", smooth)):
+        expected = without + 0.1 * (PICTURE - np.asarray(without, float))
+        np.testing.assert_allclose(applied(name, 1.0, -1), expected, atol=1.1)
+
+
+def test_operations_without_a_strength():
+    dark = (PICTURE.astype(float) ** 2 / 255 / 2 + 20).astype("uint8")  # most levels near 20
+    stretched = applied("auto_contrast", 0.0, 1, dark)
+    least, most = dark.min((0, 1)), dark.max((0, 1))
+    np.testing.assert_allclose(stretched, (dark - least) * (255 / (most - least)), atol=1.1)
+    assert applied("equalize", 0.0, 1, dark).mean() == pytest.approx(127, abs=15)
+    np.testing.assert_array_equal(applied("invert", 0.0), 255 - PICTURE)
+
+
 def test_every_operation_is_drawn_as_often_and_done_half_the_time(monkeypatch):
     seen = []
     for name, (most, either_sign, _) in OPERATIONS.items():
@@ -71,12 +101,23 @@ def test_every_operation_is_drawn_as_often_and_done_half_the_time(monkeypatch):
         monkeypatch.setitem(OPERATIONS, name, (most, either_sign, note))
     for position in range(3000):
         rand_augment(PICTURE, operations=2, strength=0.7, seed=(0, position))
-    assert len(seen) == pytest.approx(6000 * CHANCE, rel=0.06)
+    assert len(seen) == pytest.approx(3000, rel=0.06)
     for name, (most, either_sign, _) in OPERATIONS.items():
         values = np.array([value for other, value in seen if other == name])
         assert len(values) == pytest.approx(3000 / len(OPERATIONS), rel=0.25)
         np.testing.assert_allclose(np.abs(values).mean(), 0.7 * most, rtol=0.03)
+        np.testing.assert_allclose(np.abs(values).std(), 0.05 * most, rtol=0.2)
         assert (values < 0).mean() == pytest.approx(0.5 if either_sign and most else 0, abs=0.12)
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_no_value_lies_outside_of_its_range(strength, monkeypatch):
+    seen = []
+    note = lambda picture, value, _: seen.append(value) or picture  # noqa: E731
+    monkeypatch.setattr(module, "OPERATIONS", {"one": (1.0, False, note)})
+    for position in range(40):
+        rand_augment(PICTURE, operations=2, strength=strength, seed=(0, position))
+    assert min(seen) >= 0 and max(seen) <= 1 and strength in seen
 
 
 def test_a_picture_depends_on_the_seed_alone():

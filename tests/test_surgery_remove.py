@@ -23,6 +23,10 @@ def run(model, images=IMAGES):
     return ops.convert_to_numpy(model(images, training=False))
 
 
+def outputs(model):
+    return [ops.convert_to_numpy(t) for t in keras.tree.flatten(model(IMAGES, training=False))]
+
+
 def gates_of(model):
     return [layer for layer in model.layers if isinstance(layer, GATE_LAYERS)]
 
@@ -88,7 +92,6 @@ def test_a_constant_is_folded_exactly(gate):
     np.testing.assert_allclose(layer(x), x * value.scale + value.shift, rtol=1e-5, atol=1e-6)
 
 
-BEHIND = layers.Conv2D(4, 1, name="last")
 FOLDS = {  # layers before and behind the gate, and what is left in its place
     "norm": ([conv("c"), layers.BatchNormalization(name="n")], [], None),
     "norm through relu": ([conv("c"), layers.BatchNormalization(), layers.ReLU()], [], None),
@@ -97,6 +100,10 @@ FOLDS = {  # layers before and behind the gate, and what is left in its place
     "behind relu6": ([conv("c"), layers.ReLU(6.0)], [conv("last")], None),
     "nowhere": ([conv("c"), layers.ReLU(6.0)], [layers.ReLU()], layers.Rescaling),
     "activation": ([conv("c", activation="relu")], [], layers.Rescaling),
+    "tanh": ([conv("c"), layers.Activation("tanh")], [], layers.Rescaling),
+    "threshold": ([conv("c"), layers.ReLU(threshold=0.1)], [], layers.Rescaling),
+    "norm without scale": ([layers.BatchNormalization(scale=False)], [], layers.Rescaling),
+    "groups": ([conv("c"), layers.ReLU(6.0)], [conv("last", groups=2)], layers.Rescaling),
 }
 
 
@@ -113,6 +120,59 @@ def test_where_constants_go(case):
     assert (layers.Rescaling in kinds) == (left is not None)
     assert len(kinds) == len(model.layers) - (left is None)
     np.testing.assert_allclose(run(removed), run(model), rtol=1e-5, atol=1e-5)
+
+
+def constant_gate(kind="se", **options):
+    gate = GATES[kind](ratio=4, **options)
+    gate.build((None, 16, 16, 8))
+    gate.expand.kernel.assign(ops.zeros_like(gate.expand.kernel))
+    make_constant(gate, 8)
+    return gate
+
+
+def last_called_twice(images):
+    x, last = layers.ReLU(6.0)(conv("c")(images)), conv("last")
+    return last(constant_gate()(x)), last(layers.ReLU()(x))
+
+
+def first_called_twice(images):
+    first = conv("c")
+    return constant_gate()(first(images)), first(layers.ReLU()(images))
+
+
+def read_by_another(images):
+    x = conv("c")(images)
+    return constant_gate()(x), layers.ReLU()(x)
+
+
+def an_output_too(images):
+    x = conv("c")(images)
+    return constant_gate()(x), x
+
+
+STAYING = {
+    "last called twice": last_called_twice,
+    "first called twice": first_called_twice,
+    "read by another": read_by_another,
+    "an output too": an_output_too,
+    "negative behind relu": lambda x: constant_gate(gate="tanh")(layers.ReLU()(conv("c")(x))),
+    "shift without bias": lambda x: constant_gate("gc")(conv("c", use_bias=False)(x)),
+    "shift behind relu": lambda x: constant_gate("gc")(layers.ReLU()(conv("c")(x))),
+    "shift before padding": lambda x: conv("last")(
+        constant_gate("gc")(layers.ReLU(6.0)(conv("c")(x)))
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STAYING)
+def test_a_constant_that_fits_no_neighbour_stays_a_scaling(case):
+    images = keras.Input((16, 16, 3))
+    model = keras.Model(images, STAYING[case](images))
+    removed = keras_se.remove(model)
+    assert not gates_of(removed)
+    assert sum(isinstance(layer, layers.Rescaling) for layer in removed.layers) == 1
+    for found, expected in zip(outputs(removed), outputs(model), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("relu", [keras.activations.relu, ops.relu])

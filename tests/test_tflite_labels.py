@@ -58,8 +58,20 @@ def test_indices_and_one_hot_rows_are_labels(given):
     assert as_labels(given, 2).tolist() == [1, 0]
 
 
+def test_a_column_of_ones_is_no_one_hot_row():
+    assert as_labels([[1], [1]], 2).tolist() == [1, 1]
+
+
 @pytest.mark.parametrize(
-    "given", [[[0.1, 0.2, 0.5, 0.4]] * 2, [[1, 1], [0, 1]], [0.5, 1], [np.nan, 1], [[0], [1], [1]]]
+    "given",
+    [
+        [[0.1, 0.2, 0.5, 0.4]] * 2,
+        [[1, 1], [0, 1]],
+        [[2, -1], [0, 1]],
+        [0.5, 1],
+        [np.nan, 1],
+        [[0], [1], [1]],
+    ],
 )
 def test_boxes_several_classes_and_fractions_are_no_labels(given):
     with pytest.raises(ValueError, match=r"each of the 2 images\. Received: labels of shape"):
