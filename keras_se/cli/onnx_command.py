@@ -16,7 +16,7 @@ from ._console import print_json, working
 
 DETAILS = """\
 A Keras model is exported in float32; a .tflite file keeps its number format, int8 as
-QuantizeLinear / DequantizeLinear. The file is checked and run in onnxruntime beside its
+QuantizeLinear / DequantizeLinear. The ONNX file is checked and run in onnxruntime beside its
 source before it is written. Needs the extra: pip install "keras-se[onnx]".
 """
 
