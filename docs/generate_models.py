@@ -16,17 +16,18 @@ INTRODUCTION = f"""\
 # Models
 
 Made by `docs/generate_models.py`. Parameters are the trainable ones; GMACs are 1e9
-multiply-accumulates of convolutions and dense layers, for one picture of the given side in pixels.
-The first variant of a network is its default.
+multiply-accumulates of convolutions and dense layers, for one picture of the given side in
+pixels. The first variant of a network is its default.
 
-{len(WEIGHTS)} checkpoints are published. `weights="imagenet"` takes the first one of a variant, and a name in the
-column `weights` takes that one. Where the column says `imagenet-trunk`, pass that name: it is the trunk of
-keras.applications, and a network with gates needs `gate="sigmoid2"` with it, so that they start as the
-identity. Networks without published weights start from random ones.
+{len(WEIGHTS)} checkpoints are published. `weights="imagenet"` takes the first one of a variant,
+and a name in the column `weights` takes that one. Where the column says `imagenet-trunk`, pass
+that name: it is the trunk of keras.applications, and a network with gates needs `gate="sigmoid2"`
+with it, so that they start as the identity. Networks without published weights start from random
+ones.
 
-Top-1 is in percent of ImageNet's 50,000 validation pictures, as the publishers measured it. It was not
-measured again here; what was checked is that with the same weights eight of these networks give the
-logits of the publishers' code (`tests/test_parity.py`). With ImageNet at hand,
+Top-1 is in percent of ImageNet's 50,000 validation pictures, as the publishers measured it. It
+was not measured again here; what was checked is that with the same weights eight of these
+networks give the logits of the publishers' code (`tests/test_parity.py`). With ImageNet at hand,
 `keras_se.applications.evaluate` measures top-1 with the side, crop and filter in the table.
 [Weights](weights.md) says how the files are fetched and checked.
 """

@@ -20,8 +20,9 @@ SIZES = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}  # else 32 
 INTRODUCTION = """\
 # Surgery: attention for a model that you have
 
-`keras_se.insert(model, gate, after=...)` returns a copy of any functional or Sequential Keras model with
-attention at the chosen places. At first it computes what the model computed; compile and train it as usual.
+`keras_se.insert(model, gate, after=...)` returns a copy of any functional or Sequential Keras
+model with attention at the chosen places. At first it computes what the model computed; compile
+and train it as usual.
 
 <!-- not run: fetches published weights -->
 ```python
@@ -35,8 +36,8 @@ model = keras_se.insert(model, "se", after="depthwise")
 | --- | --- |
 | `keras_se.insert` | puts gates in |
 | `keras_se.replace` | turns 3 x 3 convolutions into selective kernels |
-| `keras_se.remove` | takes constant gates out, and folds the constants into the weights around them |
-| `keras_se.prune_gates` | does so with gates that hardly vary over your pictures, and reports what was saved and lost |
+| `keras_se.remove` | takes constant gates out, and folds them into the weights around them |
+| `keras_se.prune_gates` | the same for gates that hardly vary over your pictures, with a report |
 
 ## Where
 
@@ -46,7 +47,8 @@ model = keras_se.insert(model, "se", after="depthwise")
 - `"stage"`: after the last feature map of each resolution;
 - `"depthwise"`: after each depthwise convolution with its normalisation and activation.
 
-Or it is a layer's name or path, a list of them, a compiled regular expression, or a function of a layer:
+Or it is a layer's name or path, a list of them, a compiled regular expression, or a function of a
+layer:
 
 ```python
 import re
@@ -67,9 +69,9 @@ STARTS_HEAD = """
 
 ## How each gate starts as the identity
 
-The kernel of the gate's last layer is zero, so that the gate is constant. The gate function is chosen to be 1
-there with a slope, so that the last layer has a gradient in the first step, and all layers from the
-second step on. `start=None` keeps the gate's usual initialisation.
+The kernel of the gate's last layer is zero, so that the gate is constant. The gate function is
+chosen to be 1 there with a slope, so that the last layer has a gradient in the first step, and
+all layers from the second step on. `start=None` keeps the gate's usual initialisation.
 
 | Gate | Construction |
 | --- | --- |
@@ -79,7 +81,8 @@ TABLE_HEAD = """
 
 ## Which preset fits which model
 
-The number of places in the networks of `keras.applications`; 0 means that the preset does not fit.
+The number of places in the networks of `keras.applications`; 0 means that the preset does not
+fit.
 
 | Model | residual | stage | depthwise |
 | --- | ---: | ---: | ---: |
