@@ -89,18 +89,21 @@ MIN_SNR_DB = {
 INTRODUCTION = f"""\
 # Every family with every recipe
 
-Made by `docs/generate_matrix.py`, which `make test-matrix` checks: a network of every family,
-random weights, BatchNorm's statistics half from pictures, converted, run in LiteRT on
-{IMAGES} pictures beside the Keras model. SNR of the logits in dB; the bound of each recipe is in
-the first line, and 80 dB is a relative error of 1e-4. A file below its bound must name the cause
-in its report. Random weights are harder than trained ones: the classes differ by little. Seconds
-are those of the six conversions with their reports, while the machine had other work.
+The signal-to-noise ratio (SNR) of the logits in dB, for one network of every family and every
+recipe of the conversion. The networks have random weights, and BatchNorm statistics of which half
+comes from pictures; each file was run in LiteRT on {IMAGES} pictures beside the Keras model. The
+bound of each recipe is in the first line; 80 dB is a relative error of 1e-4. A file below its
+bound must name the cause in its report. Random weights are harder than trained ones, because the
+classes differ by little. Seconds are those of the six conversions with their reports, while the
+machine had other work. `docs/generate_matrix.py` makes this page, and `make test-matrix` checks
+it.
 
-`static_int16x8` keeps what its int8 kernels keep: rounding the kernels alone, in Keras, costs as
+`static_int16x8` is limited by its int8 kernels: rounding the kernels alone, in Keras, costs as
 much (`tests/test_matrix.py`; SEResNet18 35.5 dB both ways).
 
-SENet154's residual branches count 0.2 (the gamma of the BatchNorm before each addition): at 1, its
-50 untrained blocks magnify a change of the picture by 21, and int8 keeps 10 dB.
+In SENet154 the residual branches are scaled by 0.2 (the gamma of the BatchNorm before each
+addition): at 1, its 50 untrained blocks magnify a change of the picture by 21, and int8 keeps 10
+dB.
 
 """
 

@@ -16,20 +16,21 @@ PAGE = Path(__file__).with_name("models.md")
 INTRODUCTION = f"""\
 # Models
 
-Made by `docs/generate_models.py`; parameters are the trainable ones, GMACs are
-multiply-accumulates of convolutions and dense layers for one picture of the given side.
-The first variant of a network is its default.
+Made by `docs/generate_models.py`. Parameters are the trainable ones; GMACs are 1e9
+multiply-accumulates of convolutions and dense layers, for one picture of the given side in
+pixels. The first variant of a network is its default.
 
-`weights="imagenet"` takes the first of a variant's weights, and another one's name takes
-that. {len(WEIGHTS)} checkpoints are published. Where the column says `imagenet-trunk`, that is the
-name to pass ("imagenet" is refused): the trunk of keras.applications; a network with gates needs
-`gate="sigmoid2"` with it, so that they start as the identity. Networks without published weights
-start from random ones. Top-1 is in percent of ImageNet's 50,000
-validation pictures, as their publishers measured it; here it was not measured again. What
-was: with the same weights eight of these networks give the logits of the publishers' code
-(tests/test_parity.py). `keras_se.applications.evaluate` measures it wherever ImageNet is
-at hand, with the picture's side, crop and filter in the table. How the files are fetched
-and checked is in [weights.md](weights.md).
+{len(WEIGHTS)} checkpoints are published. `weights="imagenet"` takes the first one of a variant,
+and a name in the column `weights` takes that one. Where the column says `imagenet-trunk`, pass
+that name: it is the trunk of keras.applications, and a network with gates needs `gate="sigmoid2"`
+with it, so that they start as the identity. Networks without published weights start from random
+ones.
+
+Top-1 is in percent of ImageNet's 50,000 validation pictures, as the publishers measured it. It
+was not measured again here; what was checked is that with the same weights eight of these
+networks give the logits of the publishers' code (`tests/test_parity.py`). With ImageNet at hand,
+`keras_se.applications.evaluate` measures top-1 with the side, crop and filter in the table.
+[Weights](weights.md) says how the files are fetched and checked.
 """
 
 NONE = "-"

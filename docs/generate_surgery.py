@@ -18,10 +18,11 @@ PAGE = Path(__file__).with_name("surgery.md")
 SIZES = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}  # else 32 pixels
 
 INTRODUCTION = """\
-# Attention for models that have none
+# Surgery: attention for a model that you have
 
-`keras_se.insert(model, gate, after=...)` returns a copy of any functional Keras model with
-attention at the chosen places. It computes what the model computed, and trains from there.
+`keras_se.insert(model, gate, after=...)` returns a copy of any functional or Sequential Keras
+model with attention at the chosen places. At first it computes what the model computed; compile
+and train it as usual.
 
 <!-- not run: fetches published weights -->
 ```python
@@ -31,32 +32,57 @@ model = keras.applications.MobileNetV2()
 model = keras_se.insert(model, "se", after="depthwise")
 ```
 
-`after` is a layer's name or path, a list of them, a compiled regular expression, a function of
-a layer, or a preset:
+| function | what it does |
+| --- | --- |
+| `keras_se.insert` | puts gates in |
+| `keras_se.replace` | turns 3 x 3 convolutions into selective kernels |
+| `keras_se.remove` | takes constant gates out, and folds them into the weights around them |
+| `keras_se.prune_gates` | the same for gates that hardly vary over your pictures, with a report |
 
-- `"residual"`: the residual branch before each addition of a residual block;
-- `"stage"`: the last feature map of each resolution, from which all that follows is computed;
-- `"depthwise"`: each depthwise convolution with its normalisation and activation.
+## Where
 
-`keras_se.replace` turns 3x3 convolutions into selective kernels, `keras_se.remove` takes
-constant gates out and folds them, `keras_se.prune_gates` does so with gates that hardly vary
-over your pictures, and reports what was saved and lost.
+`after` is one of three presets:
+
+- `"residual"`: at the end of the residual branch, before the addition, of each residual block;
+- `"stage"`: after the last feature map of each resolution;
+- `"depthwise"`: after each depthwise convolution with its normalisation and activation.
+
+Or it is a layer's name or path, a list of them, a compiled regular expression, or a function of a
+layer:
+
+```python
+import re
+
+import keras, keras_se
+
+plain = keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), classes=5)
+model = keras_se.insert(plain, "cbam", after="stage", kernel_size=3)  # options of the gate
+model = keras_se.insert(plain, "eca", after=re.compile("block_1[0-6]_project_BN"))
+model = keras_se.insert(plain, "se", after=["block_3_expand", "block_6_expand"], ratio=4)
+```
+
+Gates are named after the layer before them: `model.get_layer("block_3_expand_se")`.
+[Questions](questions.md#how-do-i-freeze-layers) shows how to train them alone.
 """
 
 STARTS_HEAD = """
+
 ## How each gate starts as the identity
 
-The last layer's kernel is zero, so the gate is a constant; the gate function takes the value 1
-with a slope, so the last layer has a gradient at the first step and all layers from the second.
+The kernel of the gate's last layer is zero, so that the gate is constant. The gate function is
+chosen to be 1 there with a slope, so that the last layer has a gradient in the first step, and
+all layers from the second step on. `start=None` keeps the gate's usual initialisation.
 
 | Gate | Construction |
 | --- | --- |
 """
 
 TABLE_HEAD = """
+
 ## Which preset fits which model
 
-The number of places in the networks of `keras.applications`; 0: the preset does not fit.
+The number of places in the networks of `keras.applications`; 0 means that the preset does not
+fit.
 
 | Model | residual | stage | depthwise |
 | --- | ---: | ---: | ---: |

@@ -1,4 +1,4 @@
-"""Figures, drawn with matplotlib where they are asked for (`pip install "keras-se[demo]"`)."""
+"""Figures, drawn with matplotlib where they are asked for (`pip install "keras-se[plot]"`)."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ def check_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise ImportError('Figures need matplotlib: pip install "keras-se[demo]"') from error
+        raise ImportError('Figures need matplotlib: pip install "keras-se[plot]"') from error
 
 
 def confusion(

@@ -1,4 +1,4 @@
-"""The code in the documentation runs, its commands parse, and its pages are complete.
+"""The code in README and documentation runs, its commands parse, and its pages are complete.
 
 A comment before a block says what it is: `<!-- slow -->`, or `<!-- not run: REASON -->`.
 """
@@ -22,7 +22,9 @@ from keras_se.cli._command import make_parser
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = {str(path.relative_to(ROOT)): path for path in sorted(DOCS.rglob("*.md"))}
+PAGES = {
+    str(path.relative_to(ROOT)): path for path in (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
+}
 BLOCK = re.compile(
     r"^(?:<!-- (?P<note>[^\n]*) -->\n)?(?P<indent> *)```(?P<language>\w+)\n"
     r"(?P<code>.*?)^(?P=indent)```$",

@@ -20,8 +20,8 @@ recipes:
   static_int8     smallest and fastest; integers only, for CPU and NPU
   mixed_int8      as fast on a CPU; small gates keep their value, in float
   static_int16x8  integers only, near float's accuracy; slow on a CPU, for some NPUs
-  auto            the fastest that keeps the bounds on the pictures (without any:
-                  --min-agreement 0.99, or --min-snr-db 30 where there are no classes)
+  auto            the fastest of them, except static_int16x8, that keeps the bounds below
+                  (default: --min-agreement 0.99, or --min-snr-db 30 where there are no classes)
 """
 
 EXAMPLES = """\
@@ -44,8 +44,9 @@ def _add_arguments(parser):
         "--calibration",
         type=Path,
         metavar="DIR",
-        help="some hundred typical pictures, PNG or JPEG, directly in the folder or in one "
-        "folder per class; resized to the model's input; static_int8 needs them",
+        help="a few hundred typical pictures, PNG or JPEG, directly in the folder or in one "
+        "folder per class; resized to the model's input; static_int8, mixed_int8, static_int16x8 "
+        "and auto need them",
     )
     parser.add_argument(
         "--io",

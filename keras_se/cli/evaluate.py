@@ -13,8 +13,8 @@ from ._preprocess import add_preprocess_argument, preprocess_of
 DETAILS = """\
 Prints top-1 and top-5 accuracy in percent. A network by name takes its published weights, and
 the size, crop and filter they were measured with; ImageNet's validation pictures in folders
-n01440764, ... then give the published figure. A file is measured with crop 1.0, the default
-`validation_crop` of `keras-se train`; for another one give --crop. --state keeps what was
+n01440764, ... then give the published figure. A file is measured with crop 1.0, as `keras-se
+train` validates by default; after --preset finetune pass --crop 0.875. --state keeps what was
 counted, so that an interrupted run resumes.
 """
 

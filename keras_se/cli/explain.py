@@ -14,7 +14,8 @@ DETAILS = """\
 Writes what the model has: excitations.png (mean and spread of the gates by class),
 kernels.png (selective kernels by size of object), spatial.png (spatial gates over the
 pictures), grad_cam.png (where the class is seen) and, where --data has one folder per
-class, sensitivity.png (accuracy with the gates of one stage at their mean).
+class, sensitivity.png (accuracy with the gates of one stage at their mean). Needs the extra:
+pip install "keras-se[plot]".
 """
 
 EXAMPLES = """\

@@ -11,7 +11,7 @@ from ._preprocess import PREPROCESS, add_preprocess_argument, preprocess_of
 
 DETAILS = """\
 A Keras model is exported in float32; a .tflite file keeps its number format, int8 as
-QuantizeLinear / DequantizeLinear. The file is checked and run in onnxruntime beside its
+QuantizeLinear / DequantizeLinear. The ONNX file is checked and run in onnxruntime beside its
 source before it is written. Needs the extra: pip install "keras-se[onnx]".
 """
 

@@ -13,22 +13,23 @@ from ._train_flags import add_flags, given_values
 DETAILS = """\
 Trains a network on a folder of pictures (PNG and JPEG; other files are passed over), one folder
 per class, or train/ and val/ (or valid/, validation/, test/) with one folder per class each.
-Without other flags this is an SE-ResNet-20 for small pictures; for pictures of some hundred
+Without other flags this is an SE-ResNet-20 for small pictures; for pictures of a few hundred
 pixels take --preset finetune, which starts from published weights.
 
 Interrupted by Ctrl-C, a crash or a power cut, the same command resumes from the last
 checkpoint, and ends with the same weights.
 
-Writes into --output: settings.toml, state.npz (for going on), log.csv, best.keras,
-last.keras, results.json, curves.png and confusion.png.
+Writes into --output: settings.toml (all settings that were used), state.npz (for resuming),
+log.csv, best.keras, last.keras, results.json, curves.png and confusion.png.
 
-Several GPUs of one machine: --devices 0. Several processes of one machine: --processes N.
-Several machines: on each --coordinator HOST:PORT --rank R --world N, with the address of that of
-rank 0, which writes the files. Processes run on JAX: pip install "keras-se[jax]". Without
-augmentation of whole batches (MixUp and the like), the weights are those of one device.
+Several GPUs of one machine: --devices 0. Several processes on one machine: --processes N. Several
+machines: --coordinator HOST:PORT --rank R --world N on each, with the address of the machine of
+rank 0, which writes the files. Processes run on JAX: pip install "keras-se[jax]". The weights are
+those of one device, unless whole batches are augmented (MixUp and the like).
 
-presets: default (this), finetune (own pictures, from ImageNet's weights), cifar (He et al.),
-paper (Hu et al., ImageNet), a1, a2, a3 (ResNet strikes back, ImageNet).
+presets, from which the defaults below come: default (small pictures, from random weights),
+finetune (own pictures, from ImageNet's weights), cifar (He et al.), paper (Hu et al., ImageNet),
+a1, a2, a3 (ResNet strikes back, ImageNet).
 """
 
 EXAMPLES = """\

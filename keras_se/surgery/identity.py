@@ -174,7 +174,7 @@ STARTS = {
         _scse,
     ),
     "ge": Start("gate 2 sigmoid, the last BatchNorm (theta) or W2 (theta+) = 0", _ge, TWICE),
-    "gc": Start("its usual start: what is added is W2 ... = 0", _gc),
+    "gc": Start("the usual start: W2 = 0 and b2 = 0, so that nothing is added", _gc),
     "coord": Start("gate 2 sigmoid, the rows' and the columns' layer = 0", _coord, TWICE),
     "bam": Start(
         "gate tanh, the last BatchNorm of both branches = 0 (with combine='product' the channel "

@@ -1,4 +1,4 @@
-"""What attention does, drawn as in the papers (`pip install "keras-se[demo]"`).
+"""What attention does, drawn as in the papers (`pip install "keras-se[plot]"`).
 
 Every function returns a `matplotlib.figure.Figure`; save it with `figure.savefig(path)`.
 """
