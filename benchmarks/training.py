@@ -7,7 +7,7 @@ Command:  python benchmarks/training.py
           python benchmarks/training.py --models sums.SEResNet50 SEResNet50  # no XLA: with kernel?
 Machine:  2 shared x86-64 cores, AMD EPYC
 Cost:     10 minutes; --models SEResNetCIFAR --batch 8 --size 32 --steps 3 a minute
-Expected: SE-ResNet-50 takes 0.97 of ResNet-50's step with XLA, 1.09 without, 1.05 on JAX (Hu et
+Expected: SE-ResNet-50 takes 1.00 of ResNet-50's step with XLA, 1.09 without, 1.05 on JAX (Hu et
           al. report 1.10)
 
 All networks are built in one process and take turns, step by step; the table gives the
