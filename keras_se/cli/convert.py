@@ -128,7 +128,10 @@ def _run(arguments):
         name = tflite.c_name(arguments.output.stem)
         write_whole(header, tflite.to_c_array(result.model, name).encode())
     if arguments.json:
-        print_json({"file": str(arguments.output)} | result.to_dict())
+        written = {"file": str(arguments.output)}
+        if arguments.c_array:
+            written["c_array"] = str(header)
+        print_json(written | result.to_dict())
         return
     print(with_flags(str(result.report), arguments.flags))
     print(f"wrote {arguments.output} ({result.recipe.name}; input: {_input(result.report)})")
