@@ -7,6 +7,7 @@ from ._console import print_json, working
 from ._files import check_input, check_output, read_lines
 from ._flags import with_flags
 from ._models import add_input_size_argument, load_model
+from ._pictures import check_pictures
 from ._preprocess import add_preprocess_argument, preprocess_of
 
 DETAILS = """\
@@ -99,12 +100,11 @@ def _run(arguments):
         check_output(header, arguments.overwrite, *read, arguments.output)
     labels = None if arguments.labels is None else read_lines(arguments.labels)
     check_input(arguments.model)
+    check_pictures(arguments.calibration, "calibration")
     with working("loading TensorFlow"):
         from .. import tflite
         from ..tflite.recipe import check_recipe
     check_recipe(arguments.recipe)
-    if arguments.calibration is not None and not arguments.calibration.is_dir():
-        raise FileNotFoundError(f"No such folder of pictures: {str(arguments.calibration)!r}")
     with working("loading the model"):
         model = load_model(arguments.model)
     with working(f"converting {model.name} to {arguments.recipe}"):
