@@ -118,6 +118,11 @@ def test_preprocess_of_a_model_that_has_none(folder, call):
     assert "carries no `preprocess`" in one_line(*call(*arguments, "--preprocess"))
     status, printed, _ = call(*arguments)
     assert status == 0 and "input: what the model takes" in printed
+    status, printed, _ = call(*arguments, "--overwrite", "--c-array", "--json")
+    report = json.loads(printed)
+    assert status == 0 and report["recipe"]["name"] == "float32"
+    assert report["file"] == str(folder / "foreign.tflite")
+    assert report["c_array"] == str(folder / "foreign.h")
 
 
 def test_models(call):

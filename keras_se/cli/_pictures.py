@@ -18,7 +18,7 @@ def add_pictures_argument(
     )
 
 
-def check_pictures(folder: Path | None) -> None:
+def check_pictures(folder: Path | None, argument: str = "data") -> None:
     """Raise FileNotFoundError unless there is such a folder, before a model is loaded."""
     if folder is not None and not folder.is_dir():
-        raise FileNotFoundError(f"No such folder of pictures. Received: data={str(folder)!r}")
+        raise FileNotFoundError(f"No such folder of pictures. Received: {argument}={str(folder)!r}")

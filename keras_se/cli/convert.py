@@ -7,6 +7,7 @@ from ._console import print_json, working
 from ._files import check_input, check_output, read_lines
 from ._flags import with_flags
 from ._models import add_input_size_argument, load_model
+from ._pictures import check_pictures
 from ._preprocess import add_preprocess_argument, preprocess_of
 
 DETAILS = """\
@@ -100,12 +101,11 @@ def _run(arguments):
         check_output(header, arguments.overwrite, *read, arguments.output)
     labels = None if arguments.labels is None else read_lines(arguments.labels)
     check_input(arguments.model)
+    check_pictures(arguments.calibration, "calibration")
     with working("loading TensorFlow"):
         from .. import tflite
         from ..tflite.recipe import check_recipe
     check_recipe(arguments.recipe)
-    if arguments.calibration is not None and not arguments.calibration.is_dir():
-        raise FileNotFoundError(f"No such folder of pictures: {str(arguments.calibration)!r}")
     with working("loading the model"):
         model = load_model(arguments.model)
     with working(f"converting {model.name} to {arguments.recipe}"):
@@ -129,7 +129,10 @@ def _run(arguments):
         name = tflite.c_name(arguments.output.stem)
         write_whole(header, tflite.to_c_array(result.model, name).encode())
     if arguments.json:
-        print_json({"file": str(arguments.output)} | result.to_dict())
+        written = {"file": str(arguments.output)}
+        if arguments.c_array:
+            written["c_array"] = str(header)
+        print_json(written | result.to_dict())
         return
     print(with_flags(str(result.report), arguments.flags))
     print(f"wrote {arguments.output} ({result.recipe.name}; input: {_input(result.report)})")
