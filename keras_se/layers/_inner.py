@@ -17,6 +17,7 @@ def shared(layer: keras.layers.Layer, name: str | None = None) -> dict:
             of policies (see `with_policies`) is handed on whole.
     """
     policy = layer.dtype_policy
+    # Keras' dense layer asks its policy itself whether it is quantized, which a map never is.
     if name is not None and isinstance(policy, DTypePolicyMap):
         policy = policy[f"{layer.path}/{name}"]
     return {"trainable": layer.trainable, "dtype": policy}
