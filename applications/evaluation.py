@@ -164,7 +164,7 @@ def _published(network: str, weights, variant: str | None) -> Weights | None:
     if weights == IMAGENET_TRUNK:
         return None
     source = find_source(weights, Graph(spec, variant or next(iter(spec.variants))))
-    return source and source.weights
+    return None if source is None else source.weights
 
 
 def check_network(network: keras.Model) -> None:

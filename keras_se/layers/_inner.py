@@ -3,30 +3,42 @@
 import re
 
 import keras
+from keras.dtype_policies import DTypePolicyMap
 
 from ..walk import inner_layers
 
 
-def shared(layer: keras.layers.Layer) -> dict:
-    """The arguments that a layer hands to every layer inside it."""
-    return {"trainable": layer.trainable, "dtype": layer.dtype_policy}
+def shared(layer: keras.layers.Layer, name: str | None = None) -> dict:
+    """What a layer hands to every layer inside it: whether it trains, and its precision.
+
+    Args:
+        layer: the outer layer.
+        name: of the inner layer; None for one that has layers of its own inside, to which a map
+            of policies (see `with_policies`) is handed on whole.
+    """
+    policy = layer.dtype_policy
+    # Keras' dense layer asks its policy itself whether it is quantized, which a map never is.
+    if name is not None and isinstance(policy, DTypePolicyMap):
+        policy = policy[f"{layer.path}/{name}"]
+    return {"trainable": layer.trainable, "dtype": policy}
 
 
 def inner_dense(layer, units: int, name: str, **options) -> keras.layers.Dense:
     """A dense layer whose kernel starts as `layer` says, unless `options` do."""
-    return keras.layers.Dense(units, name=name, **_with_kernel(layer, options), **shared(layer))
+    options = _with_kernel(layer, options) | shared(layer, name)
+    return keras.layers.Dense(units, name=name, **options)
 
 
 def inner_conv(layer, filters: int, size, name: str, kind=keras.layers.Conv2D, **options):
     """A convolution whose kernel starts as `layer` says."""
-    options = _with_kernel(layer, options) | {"data_format": "channels_last"}
-    return kind(filters, size, name=name, **options, **shared(layer))
+    options = _with_kernel(layer, options) | shared(layer, name)
+    return kind(filters, size, name=name, data_format="channels_last", **options)
 
 
 def inner_norm(layer, name: str, kind=keras.layers.BatchNormalization, **options):
     """A batch normalisation with the epsilon and the momentum of `layer`."""
     numbers = {"epsilon": layer.epsilon, "momentum": layer.momentum}
-    return kind(name=name, **numbers, **options, **shared(layer))
+    return kind(name=name, **numbers, **options, **shared(layer, name))
 
 
 def _with_kernel(layer, options: dict) -> dict:
@@ -85,17 +97,13 @@ def with_policies(layer: keras.layers.Layer, config: dict) -> dict:
     one that was saved.
     """
     quantized = {
-        rf"^(.*/)?{re.escape(f'{layer.name}/{path}')}$": _policy(inner)
+        rf"^(.*/)?{re.escape(f'{layer.name}/{path}')}$": inner.dtype_policy
         for path, inner in inner_layers(layer)
         if inner.quantization_mode
     }
     if not quantized:
         return config
-    policy_map = keras.dtype_policies.DTypePolicyMap(_policy(layer).name, quantized)
-    return config | {"dtype": keras.dtype_policies.serialize(policy_map)}
-
-
-def _policy(layer):
-    """The one policy of a layer, which may look it up in a map."""
-    policy = layer.dtype_policy
-    return policy[layer.path] if isinstance(policy, keras.dtype_policies.DTypePolicyMap) else policy
+    own = layer.dtype_policy
+    own = own.default_policy if isinstance(own, DTypePolicyMap) else own
+    policies = DTypePolicyMap(own.name, quantized)
+    return config | {"dtype": keras.dtype_policies.serialize(policies)}

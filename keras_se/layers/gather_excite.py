@@ -118,7 +118,7 @@ class GatherExcite(keras.layers.Layer):
             depthwise_regularizer=self.kernel_regularizer,
             name=name,
             data_format="channels_last",
-            **shared(self),
+            **shared(self, name),
         )
 
     def gather(self, inputs, training=None):

@@ -77,7 +77,7 @@ class GlobalContext(keras.layers.Layer):
         self.reduce = inner_dense(self, width, "reduce")
         self.reduce.build((None, channels))
         self.norm = keras.layers.LayerNormalization(
-            epsilon=self.epsilon, name="norm", **shared(self)
+            epsilon=self.epsilon, name="norm", **shared(self, "norm")
         )
         self.norm.build((None, width))
         self.expand = inner_dense(self, channels, "expand", kernel_initializer="zeros")
