@@ -105,7 +105,9 @@ class Fields(flatbuffers.table.Table):
 
     def floats(self, field):
         offset = self.Offset(4 + 2 * field)
-        return np.frombuffer(self.Bytes, "<f4", self.VectorLen(offset), self.Vector(offset)).tolist()
+        return np.frombuffer(
+            self.Bytes, "<f4", self.VectorLen(offset), self.Vector(offset)
+        ).tolist()
 
     def only(self, field):
         offset = self.Offset(4 + 2 * field)
