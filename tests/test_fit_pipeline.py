@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from fit_runs import RAW, settings, write_pictures
+from PIL import Image
 
 from keras_se.training import FitSettings, pipeline, sources
+from keras_se.training.pipeline import augment
 from keras_se.training.pipeline import read as reading
-from keras_se.training.pipeline.augment import batch_augmenter
-from keras_se.training.pipeline.crop import random_part, shift_and_flip
+from keras_se.training.pipeline.augment import batch_augmenter, rand_augment_each
+from keras_se.training.pipeline.crop import crop_at_random, random_part, shift_and_flip
 from keras_se.training.pipeline.order import numbers_of_step
 
 
@@ -190,6 +192,48 @@ def test_of_a_panorama_the_middle_is_seen_undistorted(shape, expected):
     for position in range(5):
         part = [int(one) for one in random_part(shape, 0.5, np.array([0, position]))]
         assert part == list(expected)
+
+
+def test_a_part_may_lie_in_every_corner():
+    part = tf.function(lambda seed: tf.stack(random_part((2, 2), 0.05, seed)))
+    drawn = np.array([part(np.array([0, position])) for position in range(50)])
+    small = drawn[(drawn[:, 2:] == 1).all(axis=1), :2]
+    assert set(map(tuple, small.tolist())) == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_a_resized_crop_takes_the_area_it_is_told_and_is_antialiased():
+    given = FitSettings("unread", crop="resized", crop_area=1.0, image_size=16)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), "uint8")
+    whole = Image.fromarray(pixels).resize((16, 16), Image.Resampling.BILINEAR)
+    for position in range(3):
+        found = crop_at_random(pixels, given, np.int64(position))
+        np.testing.assert_allclose(found, np.asarray(whole), atol=1.1)
+
+
+def test_randaugment_is_told_its_settings_and_where_in_the_run_a_picture_is(monkeypatch):
+    told = []
+
+    def note(pixels, *settings):
+        told.append((pixels.max(), *settings))
+        return pixels
+
+    monkeypatch.setattr(augment, "rand_augment", note)
+    strong = {"randaugment_ops": 3, "randaugment_strength": 0.9}
+    given = FitSettings("unread", batch_size=4, image_size=8, seed=7, **strong)
+    images = tf.fill((2, 8, 8, 3), 99.6)  # of a resized crop
+    changed = rand_augment_each(images, given, np.int64(5), slice(2, 4))
+    assert told == [(100, 3, 0.9, (7, 22)), (100, 3, 0.9, (7, 23))]
+    assert (changed.numpy() == 100).all()
+
+
+def test_mixup_and_cutmix_take_turns():
+    augment = batch_augmenter(FitSettings("unread", mixup=1.0, cutmix=1.0))
+    images = np.tile(np.arange(20, dtype="float32")[:, None, None, None], (1, 8, 8, 3))
+    cut = []
+    for step in range(4):
+        mixed, _ = augment(images, np.eye(20, dtype="float32"), np.int64(step))
+        cut.append(bool(np.isin(np.round(mixed, 3), images).all()))  # whole colours alone
+    assert cut == [False, True, False, True]
 
 
 @pytest.mark.parametrize("alpha", [0.1, 1.0])

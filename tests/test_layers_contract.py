@@ -169,6 +169,20 @@ def test_config_holds_every_argument(case):
     assert arguments - {"self", "kwargs", "data_format"} <= set(case.make().get_config())
 
 
+WITH_NORM = {
+    name: case
+    for name, case in CASES.items()
+    if "momentum" in inspect.signature(case.layer.__init__).parameters
+}
+
+
+@pytest.mark.parametrize("case", WITH_NORM.values(), ids=WITH_NORM)
+def test_epsilon_and_momentum_reach_every_norm(case):
+    inner = built(case, epsilon=0.01, momentum=0.5)._flatten_layers()
+    norms = [layer for layer in inner if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {(norm.epsilon, norm.momentum) for norm in norms} <= {(0.01, 0.5)}
+
+
 @pytest.mark.parametrize("layer", [*GATES.values(), *(partial(c, 64) for c in CONVS.values())])
 def test_every_kernel_may_have_an_initializer_and_a_regularizer(layer):
     layer = layer(kernel_initializer=keras.initializers.Constant(0.25), kernel_regularizer="l2")

@@ -132,6 +132,20 @@ def test_cbam_is_the_channel_gate_then_the_spatial_gate():
     close(layer(X), layer.spatial(layer.channel(X)))
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_every_argument_of_cbam_reaches_its_parts(training):
+    options = {"activation": "tanh", "gate": "hard_sigmoid", "use_bias": False}
+    layer = built(CBAM(ratio=4, kernel_size=3, divisor=6, **options))
+    w1, w2 = layer.channel.get_weights()
+    gate = FORMULAS["hard_sigmoid"]
+    m = gate(sum(np.tanh(pool(X, (1, 2)) @ w1) @ w2 for pool in POOLS.values()))
+    x = m[:, None, None, :] * X
+    logits = conv2d(np.stack([x.max(-1), x.mean(-1)], -1), layer.spatial.conv.get_weights()[0])
+    m = gate(batch_norm(logits, layer.spatial.norm, training))
+    assert w1.shape == (32, 6)  # 8, in multiples of 6
+    close(layer(X, training=training), m * x)
+
+
 @pytest.mark.parametrize("part", ["channel", "spatial"])
 def test_either_part_of_cbam_can_be_left_out(part):
     other = {"channel": "spatial", "spatial": "channel"}[part]
@@ -180,15 +194,15 @@ def test_the_two_layers_of_a_gate_start_different(gate):
     assert not np.array_equal(layer.reduce.get_weights()[0], layer.expand.get_weights()[0])
 
 
-def selective_kernel(layer, x, training=False):
+def selective_kernel(layer, x, training=False, activation=relu):
     u = []
     shares = np.split(x, layer.branches, -1) if layer.split_input else [x] * layer.branches
     for i, (conv, norm) in enumerate(zip(layer.convs, layer.norms, strict=True)):
-        dilation = 1 if layer.kernel_sizes else i + 1
+        dilation = layer.dilation * (1 if layer.kernel_sizes else i + 1)
         u.append(conv2d(shares[i], conv.get_weights()[0], layer.groups, layer.strides, dilation))
-        u[i] = relu(batch_norm(u[i], norm, training))
+        u[i] = activation(batch_norm(u[i], norm, training))
     z = sum(u).mean((1, 2), keepdims=True) @ layer.reduce.get_weights()[0]
-    z = relu(batch_norm(z, layer.reduce_norm, training))
+    z = activation(batch_norm(z, layer.reduce_norm, training))
     logits = (z @ layer.select.get_weights()[0]).reshape(len(x), layer.branches, 1, 1, -1)
     a = softmax(logits, 1)
     return sum(a[:, i] * u[i] for i in range(layer.branches))
@@ -206,6 +220,13 @@ def test_selective_kernel(options, strides, size):
     x = normal(2, *size, 16)
     layer = built(SelectiveKernelConv2D(24, groups=4, strides=strides, **options), x.shape)
     close(layer(x), selective_kernel(layer, x))
+
+
+@pytest.mark.parametrize("kernel_sizes", [None, (3, 5)])
+def test_selective_kernel_dilated_and_with_another_activation(kernel_sizes):
+    options = {"kernel_sizes": kernel_sizes, "dilation": 2, "activation": "tanh"}
+    layer = built(SelectiveKernelConv2D(24, groups=4, **options))
+    close(layer(X), selective_kernel(layer, X, activation=np.tanh))
 
 
 def test_selective_kernel_in_training_mode():

@@ -102,7 +102,8 @@ def test_int16_has_no_gates_too_small_for_int8():
     assert report.gates == ()
 
 
-def test_a_summand_has_its_own_range_and_not_that_of_the_sum():
+@pytest.mark.parametrize("join", ["Add", "Multiply", "Subtract"])
+def test_a_summand_has_its_own_range_and_not_that_of_the_sum(join):
     """The sum is written over its first summand, at which TensorFlow's calibrator looks again."""
     images = np.random.default_rng(0).normal(size=(8, 8, 8, 4)).astype("float32")
     inputs = keras.Input((8, 8, 4))
@@ -110,13 +111,14 @@ def test_a_summand_has_its_own_range_and_not_that_of_the_sum():
         layers.Conv2D(4, 1, kernel_initializer=keras.initializers.Constant(value))(inputs)
         for value in (0.1, 10.0)
     )
-    model = keras.Model(inputs, layers.Conv2D(4, 1)(layers.Add()([small, large])))
+    model = keras.Model(inputs, layers.Conv2D(4, 1)(getattr(layers, join)()([small, large])))
     recipe = RECIPES["static_int8"]
     _, calibrated = convert_file(lower(model), recipe, "int8", Images(images), False)
     tree = flatfile.unpack(calibrated)
     graph = tree.subgraphs[0]
-    (add,) = (op for op in graph.operators if flatfile.operator_name(tree, op) == "ADD")
-    for index, tensor in zip(add.inputs, (small, large), strict=True):
+    name = join.upper()[:3]  # ADD, MUL, SUB
+    (joined,) = (op for op in graph.operators if flatfile.operator_name(tree, op) == name)
+    for index, tensor in zip(joined.inputs, (small, large), strict=True):
         values = keras.Model(inputs, tensor).predict(images, verbose=0)
         quantization = graph.tensors[index].quantization
         ends = [quantization.min[0], quantization.max[0]]

@@ -51,6 +51,9 @@ def test_the_prefixes_of_compiled_and_parallel_modules(tmp_path, prefix):
     path = tmp_path / "model.safetensors"
     safetensors.numpy.save_file({f"{prefix}fc.{k}": NUMBERS for k in ("weight", "bias")}, path)
     assert sorted(read_checkpoint(path)) == ["fc.bias", "fc.weight"]
+    keys = [f"{prefix}fc.weight", "head.bias"]  # a network with a part of that name
+    safetensors.numpy.save_file(dict.fromkeys(keys, NUMBERS), path)
+    assert sorted(read_checkpoint(path)) == sorted(keys)
 
 
 def test_safetensors_of_every_dtype(tmp_path):
@@ -74,11 +77,13 @@ def test_hdf5_with_one_dataset_for_each_key(tmp_path):
     np.testing.assert_array_equal(arrays["layer1.0.conv1.weight"], EXPECTED["weight"])
 
 
-def archive(path, data, storage=b"\0" * 16, compression=zipfile.ZIP_STORED):
+def archive(path, data, storage=b"\0" * 16, compression=zipfile.ZIP_STORED, order=""):
     """A zip archive as torch.save writes it, around any pickle."""
     with zipfile.ZipFile(path, "w", compression) as file:
         file.writestr("archive/data.pkl", data)
         file.writestr("archive/data/0", storage)
+        if order:
+            file.writestr("archive/byteorder", order)
     return path
 
 
@@ -146,8 +151,11 @@ def test_a_whole_module_is_refused_with_advice():
         read_checkpoint(FOLDER / "module.pth")
 
 
-def tensor_file(path, offset=0, shape=(4,), strides=(1,), size=4, **options):
-    """An archive with one tensor, claimed to lie anywhere in a storage of four numbers."""
+def tensor_file(path, offset=0, shape=(4,), strides=(1,), size=4, view=(), **options):
+    """An archive with one tensor, claimed to lie anywhere in a storage of four numbers.
+
+    `view` is offset and size of the part of the storage that it has, before PyTorch 0.4.
+    """
 
     def number(n):
         return b"\x8a\x08" + struct.pack("<q", n)
@@ -158,7 +166,10 @@ def tensor_file(path, offset=0, shape=(4,), strides=(1,), size=4, **options):
     storage = (
         b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu"
     )
-    storage += number(size) + b"tQ"
+    storage += number(size)
+    if view:
+        storage += b"(X\x01\x00\x00\x00v" + b"".join(map(number, view)) + b"t"
+    storage += b"tQ"
     rebuilt = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + number(offset)
     rebuilt += numbers(shape) + numbers(strides) + b"\x89}tR"
     data = b"\x80\x02}X\x01\x00\x00\x00w" + rebuilt + b"s."
@@ -168,6 +179,35 @@ def tensor_file(path, offset=0, shape=(4,), strides=(1,), size=4, **options):
 def test_a_tensor_inside_its_storage(tmp_path):
     path = tensor_file(tmp_path / "a.pth", offset=1, shape=(3,))
     assert read_checkpoint(path)["w"].tolist() == [0, 0, 0]
+
+
+def legacy_file(path, size=4):
+    """The same tensor as the stream of before, of a machine with the other order of bytes."""
+    with zipfile.ZipFile(tensor_file(path)) as file:
+        data = file.read("archive/data.pkl")
+    header = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": False})
+    storage = struct.pack(">q", size) + np.arange(4, dtype=">f4").tobytes()
+    path.write_bytes(b"".join(map(protocol2, header)) + data + protocol2(["0"]) + storage)
+    return path
+
+
+def test_bytes_in_the_other_order(tmp_path):
+    path = tmp_path / "a.pth"
+    tensor_file(path, storage=np.arange(4, dtype=">f4").tobytes(), order="big")
+    assert read_checkpoint(path)["w"].tolist() == [0, 1, 2, 3]
+    assert read_checkpoint(legacy_file(path))["w"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_storage_that_is_part_of_another(tmp_path):
+    storage = np.arange(4, dtype="<f4").tobytes()
+    path = tensor_file(tmp_path / "a.pth", view=(1, 3), shape=(3,), storage=storage)
+    assert read_checkpoint(path)["w"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_a_legacy_storage_of_another_size_is_refused(tmp_path, size):
+    with pytest.raises(ValueError, match=rf"storage '0' of {size}, not 4"):
+        read_checkpoint(legacy_file(tmp_path / "a.pth", size))
 
 
 @pytest.mark.parametrize(
