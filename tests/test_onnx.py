@@ -241,7 +241,7 @@ def test_a_recurrent_layer_of_many_steps_is_refused(tmp_path):
     inputs = keras.Input((300, 2, 3))
     rows = layers.Reshape((300, 6))(inputs)
     model = keras.Model(inputs, layers.LSTM(2, name="memory")(rows))
-    with pytest.raises(RuntimeError, match="An ONNX file takes.*256 steps.*'memory' of 300 steps"):
+    with pytest.raises(RuntimeError, match=r"An ONNX file takes.*256 steps.*'memory' of 300 steps"):
         to_onnx(model, tmp_path / "m.onnx")
 
 
