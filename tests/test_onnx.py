@@ -32,6 +32,12 @@ def hard_gate(x):
     return layers.Conv2D(8, 3)(layers.Multiply()([x, gate]))
 
 
+def recurrent(x):
+    rows = layers.Reshape((4, 16))(layers.AveragePooling2D((4, 12))(x))
+    rows = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(rows)
+    return layers.Reshape((1, 1, 8))(layers.GRU(8)(rows))
+
+
 def pictures(shape=(16, 12, 3), count=4):
     return np.random.default_rng(1).integers(0, 256, (count, *shape)).astype("uint8")
 
@@ -44,6 +50,7 @@ NETWORKS = {
     "hard swish": lambda: network(layers.Activation("hard_silu"), layers.Conv2D(4, 1)),
     "gelu": lambda: network(layers.Activation("gelu")),  # by erfc, which ONNX lacks
     "normalisation": lambda: network(layers.Normalization(mean=[1.0] * 16, variance=[4.0] * 16)),
+    "recurrent": lambda: network(recurrent),
     **{gate: lambda gate=gate: network(GATES[gate]()) for gate in GATES},
 }
 
@@ -228,6 +235,14 @@ def test_a_file_is_not_overwritten_unasked(tmp_path):
     with pytest.raises(FileExistsError, match="overwrite=True"):
         to_onnx(network(), tmp_path / "m.onnx")
     assert to_onnx(network(), tmp_path / "m.onnx", overwrite=True).path.stat().st_size > 1000
+
+
+def test_a_recurrent_layer_of_many_steps_is_refused(tmp_path):
+    inputs = keras.Input((300, 2, 3))
+    rows = layers.Reshape((300, 6))(inputs)
+    model = keras.Model(inputs, layers.LSTM(2, name="memory")(rows))
+    with pytest.raises(RuntimeError, match=r"An ONNX file takes.*256 steps.*'memory' of 300 steps"):
+        to_onnx(model, tmp_path / "m.onnx")
 
 
 def test_a_missing_folder_is_told_before_any_work(tmp_path, monkeypatch):

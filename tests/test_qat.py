@@ -275,8 +275,7 @@ def test_keras_applications_become_the_files_they_compute(name, size, options):
     model = quantize_aware(with_statistics(model, images), Pixels(), images)
     report = convert(tuned(model, images, labels), calibration=images).report
     assert report.inspection.is_strict_int8
-    # XNNPACK leaves a padded int8 average pooling (InceptionV3's) to the built-in kernel.
-    assert set(report.inspection.not_delegated) <= {"QUANTIZE", "SOFTMAX", "AVERAGE_POOL_2D"}
+    assert set(report.inspection.not_delegated) <= {"QUANTIZE", "SOFTMAX"}
     assert report.comparison.agreement == 1
     assert report.comparison.snr_db >= 100  # equal but for the last bit of the logits
 
@@ -318,6 +317,49 @@ def test_concatenation_of_fixed_ranges_is_refused():
     x = layers.Concatenate()([layers.Activation("sigmoid", name="gate")(x), x])
     with pytest.raises(ValueError, match="stores what is concatenated with one range"):
         quantize_aware(keras.Model(inputs, layers.GlobalMaxPooling2D()(x)))
+
+
+def test_average_pools_are_convolutions_that_stay_constant():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((12, 12, 3))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(inputs)
+    for _ in range(2):  # of equal factors, which the converter takes for one constant
+        pool = layers.AveragePooling2D(3, 1, padding="same")(x)
+        x = layers.Concatenate()([layers.Conv2D(4, 1)(pool), layers.Conv2D(4, 1)(x)])
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.BatchNormalization()(layers.AveragePooling2D(2)(x))
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalMaxPooling2D()(x)))
+    images = np.random.default_rng(0).normal(size=(32, 12, 12, 3)).astype("float32")
+    quantized = quantize_aware(model, calibration=images)
+    convolutions = [x for x in quantized.layers if isinstance(x, layers.DepthwiseConv2D)]
+    pools = [layer for layer in convolutions if layer.name.startswith("average_pooling")]
+    constant = [np.copy(weight) for pool in pools for weight in pool.weights]
+    assert len(constant) == 3 and not any(pool.trainable_weights for pool in pools)
+    quantized.compile(keras.optimizers.SGD(1e-2), "mse", jit_compile=False)
+    quantized.fit(images, np.ones((32, 3)), batch_size=16, verbose=0)
+    for before, weight in zip(constant, [w for p in pools for w in p.weights], strict=True):
+        np.testing.assert_array_equal(weight, before)
+    report = convert(quantized, calibration=images).report
+    assert (report.inspection.is_strict_int8, report.inspection.partitions) == (True, 1)
+    assert set(report.inspection.not_delegated) == {"QUANTIZE"}
+    assert report.comparison.snr_db >= 100
+    again = quantize_aware(strip(quantized), calibration=images)
+    assert convert(again, calibration=images).report.comparison.snr_db >= 100
+
+
+def test_an_average_pool_is_stripped_of_its_rounding(tmp_path):
+    inputs = keras.Input((9, 10, 4))
+    x = layers.AveragePooling2D((2, 3), 1, padding="same")(inputs)
+    model = keras.Model(inputs, layers.AveragePooling2D(4, 3, padding="same")(x))
+    images = np.random.default_rng(0).normal(size=(8, 9, 10, 4)).astype("float32")
+    quantized = quantize_aware(model, calibration=images)
+    assert 30 < snr_db(model(images), quantized(images)) < 80
+    quantized.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(images), quantized(images))
+    stripped = strip(loaded)
+    np.testing.assert_allclose(stripped(images), model(images), rtol=1e-5, atol=1e-6)
+    assert not any(type(layer).__module__.startswith("keras_se") for layer in stripped.layers)
 
 
 def test_a_branch_that_is_zero_converts():

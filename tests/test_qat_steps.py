@@ -116,6 +116,15 @@ def test_our_layers():
     check(keras.Model(inputs, outputs), 12)
 
 
+def test_average_pools():
+    inputs = keras.Input((12, 12, 3))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(inputs)
+    for size, padding in ((3, "same"), (3, "same"), (4, "same"), (2, "valid")):
+        x = layers.AveragePooling2D(size, 1 if size == 3 else 2, padding=padding)(x)
+        x = layers.Conv2D(8, 1, activation="relu")(x)
+    check(keras.Model(inputs, layers.Dense(5)(layers.GlobalMaxPooling2D()(x))), 12)
+
+
 def test_weights_between_two_steps_are_rounded_alike_when_compiled():
     layer = QuantizedConv2D(256, 1)
     layer.build((None, 1, 1, 127))

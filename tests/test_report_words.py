@@ -15,7 +15,8 @@ from keras_se.tflite.layerwise import LayerError
 from keras_se.tflite.lower import lower
 from keras_se.tflite.outputs import Outputs, _run_keras, run_both
 from keras_se.tflite.report.charts import layer_chart
-from keras_se.tflite.report.devices import CORE_ML, OTHER_CURE
+from keras_se.tflite.report.cures import OTHER_CURE
+from keras_se.tflite.report.devices import CORE_ML
 from keras_se.tflite.report.findings import _faster
 from keras_se.tflite.report.nodes import Node, Tensor
 from keras_se.tflite.report.predictions import disagreements

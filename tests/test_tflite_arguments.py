@@ -6,7 +6,7 @@ import pytest
 
 from keras_se import tflite
 from keras_se.applications import SEResNetCIFAR
-from keras_se.tflite import Bounds, Lowering, Recipe, compare, convert, inspect, vela
+from keras_se.tflite import Bounds, Lowering, Recipe, compare, convert, inspect, job, vela
 from keras_se.tflite.normalisation import normalisation
 from keras_se.tflite.preprocess import add_preprocess
 
@@ -32,7 +32,7 @@ def nothing_is_converted(monkeypatch):
     def refuse(*args):
         raise AssertionError("the conversion has begun")
 
-    monkeypatch.setitem(convert.__globals__, "convert_file", refuse)
+    monkeypatch.setattr(job, "convert_file", refuse)
     monkeypatch.setitem(convert.__globals__, "lower", refuse)
     monkeypatch.setitem(convert.__globals__, "deployed", refuse)
 

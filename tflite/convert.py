@@ -1,25 +1,18 @@
 """Convert a Keras model to a .tflite file that was run before it is returned."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
 
 import keras
 
 from .bounds import Bounds
 from .choose import CANDIDATES, choose
-from .compare import compare_lowered
-from .converter import check_file, convert_file
-from .gates import Gate, measure_gates
-from .images import Images, load_images
-from .inspect import inspect
-from .layerwise import LayerError, layer_errors, spread_loss, worst_layers
+from .images import load_images
+from .job import POOR_SNR_DB, Job
 from .logits import drop_final_activation
 from .lower import lower
-from .metadata import add_metadata
 from .model_labels import labels_of_model
 from .normalisation import Normalisation, normalisation, with_origin
-from .passes import Lowering, apply_passes
+from .passes import Lowering
 from .qat.deploy import deployed
 from .qat.model import is_quantized
 from .recipe import Recipe, get_recipe
@@ -31,10 +24,8 @@ from .requests import (
     noise,
     that_take,
 )
-from .result import BoundNotMet, Report, Result
+from .result import BoundNotMet, Result
 from .source import classes_of, image_shape
-
-_POOR_SNR_DB = 30.0  # below it, a report names the worst layers
 
 
 def convert(
@@ -118,7 +109,7 @@ def convert(
     bounds = Bounds(min_snr_db, min_agreement, max_accuracy_drop)
     classes = classes_of(model)
     if auto and bounds == Bounds():
-        bounds = Bounds(min_agreement=0.99) if classes else Bounds(min_snr_db=_POOR_SNR_DB)
+        bounds = Bounds(min_agreement=0.99) if classes else Bounds(min_snr_db=POOR_SNR_DB)
     check_classes(bounds, classes, model)
     quantized = is_quantized(model)
     if quantized:
@@ -146,7 +137,7 @@ def convert(
         )
 
     lowered = deployed(model) if quantized else lower(model, added, input_size=shape[:2])
-    job = _Job(
+    job = Job(
         name=model.name,
         reference=model if quantized else lowered,
         lowered=lowered,
@@ -166,62 +157,3 @@ def convert(
     if violation is not None:
         raise BoundNotMet(violation, result)
     return result
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A lowered model and checked images, to be converted by one recipe or by several."""
-
-    name: str
-    reference: keras.Model  # what the file is compared with
-    lowered: keras.Model
-    final: keras.Model  # `lowered`, or without its softmax
-    images: Images
-    compared_on: str
-    raw_pixels: bool
-    quantized: bool  # from `quantize_aware`: the ranges are in the model
-    io: str | None
-    lowering: Lowering
-    labels: Sequence[str] | None
-
-    def convert_by(self, recipe: Recipe) -> Result:
-        """Convert, run and compare."""
-        io = self.io or recipe.ios[0]
-        primitive = self.final
-        if not self.quantized:
-            primitive = apply_passes(primitive, self.lowering, recipe)
-        ranges_from = None if self.quantized else self.images
-        content, calibrated = convert_file(primitive, recipe, io, ranges_from, self.raw_pixels)
-        try:
-            if self.labels is not None:
-                content = add_metadata(content, self.labels, name=self.name)
-            inspection = inspect(content)
-        except ValueError as error:
-            raise RuntimeError(f"The converted file does not run: {error}") from error
-        check_file(inspection, recipe, io, self.raw_pixels)
-        comparison = compare_lowered(self.reference, content, self.images)
-        gates: tuple[Gate, ...] = ()
-        if recipe.activations == "int8" and calibrated:
-            gates = measure_gates(calibrated, self.images)
-        layers: tuple[LayerError, ...] = ()
-        poor = not comparison.snr_db >= _POOR_SNR_DB  # also when it is NaN
-        if poor:
-            calibrated = calibrated or self.float_file(primitive)
-            layers = layer_errors(calibrated, content, self.images)
-        report = Report(
-            io=io,
-            preprocess=self.raw_pixels,
-            logits=self.final is not self.lowered,
-            comparison=comparison,
-            compared_on=self.compared_on,
-            inspection=inspection,
-            versions={name: version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
-            gates=gates,
-            worst_layers=worst_layers(layers),
-            spread_loss=spread_loss(layers) if poor else None,
-        )
-        return Result(content, recipe, report)
-
-    def float_file(self, primitive: keras.Model) -> bytes:
-        """A model as a float32 file, to see where another file of it loses."""
-        return convert_file(primitive, get_recipe("float32"), "float32", None, self.raw_pixels)[0]

@@ -12,6 +12,9 @@ from ..flatfile import with_fixed_batch
 from ..images import Images, load_images
 from ..lower import lower
 from ..normalisation import Normalisation, normalisation
+from ..passes import Lowering, rewrite
+from ..passes.unroll import unrolled
+from ..recipe import get_recipe
 from ..run import Runner, TensorInfo, read_model
 from ..source import image_shape
 from .exporters import export_keras, export_tflite
@@ -42,7 +45,7 @@ def keras_source(model, preprocess: Normalisation, logits, input_size, images) -
     if images is None:
         images = _noise(shape, 255 if raw_pixels else None)
     images = load_images(images, shape, raw_pixels, strict_labels=False)
-    lowered = lower(model, added, logits, input_size=shape[:2])
+    lowered = _without_loops(lower(model, added, logits, input_size=shape[:2]))
     reference = [
         keras.ops.convert_to_numpy(lowered(image[None].astype("float32"), training=False))
         for image in images.pixels
@@ -55,6 +58,15 @@ def keras_source(model, preprocess: Normalisation, logits, input_size, images) -
         reference=np.concatenate(reference),
         export=functools.partial(export_keras, lowered),
     )
+
+
+def _without_loops(lowered: keras.Model) -> keras.Model:
+    """Recurrent layers step by step: tf2onnx (1.17) has no operators for TensorFlow's loop."""
+
+    def unroll(operation, *_):
+        return unrolled(operation, "An ONNX file")
+
+    return rewrite(lowered, unroll, Lowering(), get_recipe("float32"))
 
 
 def tflite_source(model, images) -> Source:

@@ -14,15 +14,30 @@ def unroll(operation, graph, lowering, recipe):
     TensorFlow's calibrator (2.21) ends the process in a loop. Not in files that compute in float,
     which are smaller with one.
     """
+    if recipe.activations == "float32":
+        return None
+    return unrolled(operation, f"Recipe {recipe.name!r}", "; one that computes in float takes any")
+
+
+def unrolled(operation, taker: str, others: str = ""):
+    """The replacement of a recurrent layer; None for another operation.
+
+    Args:
+        operation: of a lowered model.
+        taker: what needs it so, and `others` what does not, for the message of the error.
+
+    Raises:
+        RuntimeError: for more steps than a file should grow by.
+    """
     both_ways = type(operation) is keras.layers.Bidirectional
     wrapped = operation.forward_layer if both_ways else operation
-    if recipe.activations == "float32" or type(wrapped) not in _RECURRENT or wrapped.unroll:
+    if type(wrapped) not in _RECURRENT or wrapped.unroll:
         return None
     steps = operation.input.shape[1]
     if steps > _LONGEST:
         raise RuntimeError(
-            f"Recipe {recipe.name!r} takes recurrent layers of at most {_LONGEST} steps; one that "
-            f"computes in float takes any. Received: {operation.name!r} of {steps} steps"
+            f"{taker} takes recurrent layers of at most {_LONGEST} steps{others}. "
+            f"Received: {operation.name!r} of {steps} steps"
         )
 
     def build(new):

@@ -36,6 +36,8 @@ def quantize_aware(
     folded at conversion without a change, because every output channel of a kernel has a
     scale of its own. Freeze it with `keras_se.training.FreezeBatchNorm` if batches are small.
     CBAM's lowered 7x7 convolution is trained within its bands.
+    An average pool over windows becomes a constant depthwise convolution, which XNNPACK takes, and
+    one factor for each position where it is padded.
 
     Args:
         model: functional or Sequential, one image input and one output, any dtype policy.

@@ -121,9 +121,10 @@ class _Rewrite:
 
 
 def _by_position(rescaling) -> bool:
-    """Whether a `Rescaling` is one factor for each position of a feature map, and no more."""
-    shape = np.shape(rescaling.scale)
-    return len(shape) == 4 and shape[-1] == 1 < np.prod(shape) and not np.any(rescaling.offset)
+    """Whether a `Rescaling` is a positive factor for each position of a map, and no more."""
+    scale = np.asarray(rescaling.scale)
+    one_for_all_channels = scale.ndim == 4 and scale.shape[-1] == 1 < scale.size
+    return one_for_all_channels and np.all(scale > 0) and not np.any(rescaling.offset)
 
 
 def _permuted(operation, x, key=None):

@@ -67,22 +67,21 @@ class QuantizedDense(keras.layers.Dense):
 class QuantizedRescaling(keras.layers.Rescaling):
     """`keras.layers.Rescaling` with an int8 factor for each position, and no offset.
 
-    A step of the factors is 1 / n, n whole, so that a factor of 1 is exact. So are 3/2 and 9/4,
-    what a padded 3x3 average pool takes at its edges and corners.
+    The factors are in [0, max] and rounded to 256 values of that range. So the converter rounds
+    them by itself too, where it takes equal factors of several layers for one constant and
+    forgets their range.
     """
 
     def __init__(self, scale, offset=0.0, **kwargs):
         super().__init__(scale, offset, **kwargs)
-        factors = np.asarray(scale, "float32")
-        fits = 127 / np.abs(factors).max()  # factors of 1 in int8's range
-        self.bound = np.float32(127 / (np.floor(fits) if fits >= 1 else fits))  # what 127 means
-        self.step = np.float32(np.float64(self.bound) / 127)
-        self.whole = np.round(factors / self.step)
+        self.largest = float(np.max(scale))
+        self.step = np.float32(self.largest / 255)
+        self.whole = np.round(np.asarray(scale, "float32") / self.step)  # less the zero point
 
     def call(self, inputs):
         factors = ops.convert_to_tensor(self.whole * self.step)
-        return inputs * keras.quantizers.fake_quant_with_min_max_vars(  # says so to the converter
-            factors, -self.bound, self.bound, num_bits=8, narrow_range=True
+        return inputs * keras.quantizers.fake_quant_with_min_max_vars(
+            factors, 0.0, self.largest, num_bits=8
         )
 
 

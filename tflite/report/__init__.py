@@ -5,8 +5,7 @@ from .facts import Facts, Origin
 from .file_report import FileReport
 from .predictions import Change, Confusion, Disagreement
 from .recipes import Kernels, RecipeRow
-from .rules import Problem
-from .support import Support
+from .support import Problem, Support
 
 __all__ = [
     "Change",

@@ -7,6 +7,7 @@ here: it is run.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .cures import INT8_CURE, OTHER_CURE
 from .rules import (
     Rule,
     always,
@@ -58,11 +59,8 @@ def _table(names: str, **rules: tuple[Rule, ...]) -> dict[str, tuple[Rule, ...]]
     return dict.fromkeys(names.split(), ()) | rules
 
 
-_INT8 = 'recipe="static_int8"'
 _FOUR = "write it with tensors of at most 4 dimensions; SK with two branches is deployed so"
 _NEVER_BATCH = "take the batch out of the reduction: a file runs one image"
-
-OTHER_CURE = "replace the layer that makes it, or leave it to the CPU"
 
 _DELEGATE = "https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite"
 
@@ -75,7 +73,7 @@ GPU = Device(
         dtypes(
             ("float32", "float16", "int8", "uint8", "int32", "bool"),
             "the GPU computes in float and unpacks 8-bit integers alone",
-            f'recipe="float16" or {_INT8}',
+            f'recipe="float16" or {INT8_CURE}',
         ),
         highest_rank(4, _FOUR),
     ),
@@ -101,7 +99,7 @@ EDGE_TPU = Device(
     source="https://coral.ai/docs/edgetpu/models-intro/#supported-operations",
     rest="runs on the CPU, and so does everything after the first such operator",
     rules=(
-        dtypes(("int8", "uint8"), "only 8-bit integers are compiled", f'{_INT8}, io="uint8"'),
+        dtypes(("int8", "uint8"), "only 8-bit integers are compiled", f'{INT8_CURE}, io="uint8"'),
         innermost_three(_FOUR),
     ),
     operators=_table(
@@ -134,7 +132,7 @@ ETHOS_U = Device(
     name="Ethos-U NPU",
     source="https://git.mlplatform.org/ml/ethos-u/ethos-u-vela.git/about/SUPPORTED_OPS.md",
     rest="runs on the Cortex-M beside the NPU",
-    rules=(dtypes(("int8", "uint8", "int16", "int32"), "the NPU computes in integers", _INT8),),
+    rules=(dtypes(("int8", "uint8", "int16", "int32"), "the NPU computes in integers", INT8_CURE),),
     operators=_table(
         "ABS ADD ARG_MAX AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION CONV_2D DEPTHWISE_CONV_2D ELU "
         "EXP EXPAND_DIMS FULLY_CONNECTED GELU HARD_SWISH LEAKY_RELU LOG LOGISTIC MAXIMUM "
@@ -200,11 +198,11 @@ TFLM = Device(
         dtypes(
             ("float32", "int8", "int16", "int32", "bool"),
             "the kernels compute in int8, int16 or float32",
-            f'{_INT8}, io="int8"',
+            f'{INT8_CURE}, io="int8"',
             besides=("QUANTIZE",),
         ),
-        weights("int8", "int8 weights with float values: no kernel computes both", _INT8),
-        weights("float16", "float16 weights: no kernel unpacks them", f'{_INT8} or "float32"'),
+        weights("int8", "int8 weights with float values: no kernel computes both", INT8_CURE),
+        weights("float16", "float16 weights: no kernel unpacks them", f'{INT8_CURE} or "float32"'),
     ),
     operators=_table(
         "ABS ADD ADD_N ARG_MAX ARG_MIN ASSIGN_VARIABLE AVERAGE_POOL_2D BATCH_MATMUL "
@@ -223,27 +221,3 @@ TFLM = Device(
 )
 
 DEVICES = (GPU, EDGE_TPU, ETHOS_U, CORE_ML, TFLM)
-
-WINDOW_CURE = "tflite.Lowering(window_pool='conv'), or pool='mean' where it is over the whole map"
-
-# What to do about an operator that a device does not list, by name.
-CURES = {
-    "QUANTIZE": 'io="int8": the file then begins and ends in its own numbers',
-    "DEQUANTIZE": f"{_INT8}: no conversions between floats and integers",
-    "SOFTMAX": "logits=True: leave the softmax out; the largest logit is the largest probability",
-    "LOGISTIC": "gates of hard_sigmoid, which are additions and a clipped ReLU",
-    "MEAN": "tflite.Lowering(pool='average_pool')",
-    "REDUCE_MAX": "a gate without a maximum, such as SqueezeExcite; or leave these to the CPU",
-    "GATHER_ND": "attention without sampling, such as SqueezeExcite or CBAM",
-    "TANH": "activation='relu'",
-    "EXP": "an activation of ReLU, ReLU6 or hard_swish",
-    "ELU": "an activation of ReLU, ReLU6 or hard_swish",
-    "GELU": "an activation of ReLU, ReLU6 or hard_swish",
-    "HARD_SWISH": "tflite.Lowering(hard_swish='product')",
-    "LEAKY_RELU": "an activation of ReLU or ReLU6",
-    "AVERAGE_POOL_2D": WINDOW_CURE,
-    "TRANSPOSE": "keep the layout (b, h, w, c) from input to output",
-    "PACK": "tensors of at most 4 dimensions: deploy the layer in its lowered form",
-    "DIV": "multiply by the inverse",
-    "SUB": "add the negative",
-}

@@ -10,8 +10,7 @@ from .charts import gate_bar, layer_chart
 from .facts import Facts
 from .findings import findings
 from .names import decibels, layer_name
-from .rules import Problem
-from .support import Support
+from .support import Problem, Support
 
 _POOR_SNR_DB = 30.0
 _MOST_CLASSES = 15  # in a drawn confusion matrix

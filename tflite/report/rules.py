@@ -1,31 +1,12 @@
-"""What devices ask of operators: each rule gives the problem that a node has, or None.
+"""What devices ask of operators: each rule gives what is against a node, or None.
 
 A rule is made by a function that takes its limits, so that a device's table reads as its
 vendor's list does.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from .nodes import Node
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a device leaves operators to the CPU, or refuses them, and what to do about it.
-
-    Attributes:
-        operator: "CONV_2D", ...
-        count: how many of the file's have it.
-        reason: what the device does not take.
-        cure: what to change.
-    """
-
-    operator: str
-    count: int
-    reason: str
-    cure: str
-
 
 Finding = tuple[str, str]  # reason and cure
 Rule = Callable[[Node], Finding | None]

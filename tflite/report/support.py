@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..inspect import Inspection
-from .devices import CURES, DEVICES, OTHER_CURE, WINDOW_CURE, Device
+from .cures import CURES, OTHER_CURE, WINDOW_CURE
+from .devices import DEVICES, Device
 from .nodes import Node
-from .rules import Problem
 
 MEASURED, COMPILED, DOCUMENTED = "measured", "compiled", "documented"
 _NOT_LISTED = "not on the list of supported operators"
@@ -18,6 +18,23 @@ _XNNPACK_CURES = {
     "RELU6": "put the activation behind a convolution, which it is fused into",
 }
 _INT16_CURE = 'recipe="static_int8": XNNPACK has no kernels for int16'
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a device leaves operators to the CPU, or refuses them, and what to do about it.
+
+    Attributes:
+        operator: "CONV_2D", ...
+        count: how many of the file's have it.
+        reason: what the device does not take.
+        cure: what to change.
+    """
+
+    operator: str
+    count: int
+    reason: str
+    cure: str
 
 
 @dataclass(frozen=True)
