@@ -124,7 +124,7 @@ def _by_position(rescaling) -> bool:
     """Whether a `Rescaling` is a positive factor for each position of a map, and no more."""
     scale = np.asarray(rescaling.scale)
     one_for_all_channels = scale.ndim == 4 and scale.shape[-1] == 1 < scale.size
-    return one_for_all_channels and np.all(scale > 0) and not np.any(rescaling.offset)
+    return bool(one_for_all_channels and np.all(scale > 0) and not np.any(rescaling.offset))
 
 
 def _permuted(operation, x, key=None):
