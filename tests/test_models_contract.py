@@ -208,13 +208,13 @@ def test_weights_from_a_file(tmp_path, suffix):
 
 
 def test_the_names_in_a_file_are_those_of_its_classifier(tmp_path):
-    model, path = SEResNetCIFAR(8, classes=3), tmp_path / "model.keras"
+    model, path = SEResNetCIFAR(classes=3), tmp_path / "model.keras"
     model.class_names = ("cat", "dog", "fox")
     model.save(path)
-    assert SEResNetCIFAR(8, weights=path, classes=3).class_names == model.class_names
-    assert SEResNetCIFAR(8, weights=path, include_top=False).class_names is None
+    assert SEResNetCIFAR(weights=path, classes=3).class_names == model.class_names
+    assert SEResNetCIFAR(weights=path, include_top=False).class_names is None
     with pytest.warns(UserWarning, match="new classifier for 4"):
-        assert SEResNetCIFAR(8, weights=path, classes=4).class_names is None
+        assert SEResNetCIFAR(weights=path, classes=4).class_names is None
 
 
 def test_save_and_load_in_another_process(tmp_path):
