@@ -80,7 +80,7 @@ def test_train_may_be_a_class(folder, tmp_path):
 
 def test_test_pictures_without_classes_validate_nothing(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "train")
-    shutil.copytree(folder / "Zebra", tmp_path / "test")
+    shutil.copytree(folder / "green pea", tmp_path / "test")
     with pytest.raises(ValueError, match=r"or give train/ itself.*\['test', 'train'\]"):
         load_sources(FitSettings(tmp_path))
     shutil.copytree(folder, tmp_path / "valid")
