@@ -1,5 +1,7 @@
 """The Inception networks: what the table cannot say about them."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -30,7 +32,9 @@ TINY = BranchedSpec(
 
 def tiny(attention):
     inputs = keras.Input((16, 16, 3))
-    spec = TINY if attention == "default" else TINY._with_attention(attention)
+    spec = TINY
+    if attention != "default":
+        spec = replace(TINY, attention=attention, attention_options={})
     return keras.Model(inputs, spec.trunk(inputs))
 
 

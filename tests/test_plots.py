@@ -70,5 +70,5 @@ def test_without_gates(tmp_path):
 
 def test_without_matplotlib_the_cure_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'pip install "keras-se\[demo\]"'):
+    with pytest.raises(ImportError, match=r'pip install "keras-se\[plot\]"'):
         draw(2, [])
