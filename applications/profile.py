@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from ..names import aligned
 from ..walk import inner_layers, watching
 
 CONVOLUTIONS = keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D
@@ -39,7 +40,7 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Profile:
-    """The cost of a model for one picture."""
+    """The cost of a model for one picture; printed, a table of its layers."""
 
     parameters: int  # trainable
     non_trainable_parameters: int
@@ -55,6 +56,18 @@ class Profile:
     def activations(self) -> int:
         """Numbers in the outputs of all convolutions and dense layers."""
         return sum(layer.activations for layer in self.layers if layer.macs)
+
+    def __str__(self) -> str:
+        """A table of the layers that have weights or take multiplications, and the sums."""
+        rows = [("layer", "kind", "output", "parameters", "MMACs")]
+        for layer in self.layers:
+            if layer.parameters or layer.macs:
+                size = " x ".join(map(str, layer.output_shape[1:]))
+                rows.append((layer.name, layer.kind, size, *_figures(layer.parameters, layer.macs)))
+        trained, fixed = self.parameters, self.non_trainable_parameters
+        rows.append(("all", "", "", *_figures(trained + fixed, self.macs)))
+        rows.append(("trainable", "", "", f"{trained:,}", ""))
+        return aligned(rows, left=(True, True, False, False, False))
 
 
 def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None) -> Profile:
@@ -101,6 +114,10 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
         macs=sum(call.macs for call in calls),
         layers=tuple(calls),
     )
+
+
+def _figures(parameters: int, macs: int) -> tuple[str, str]:
+    return f"{parameters:,}", f"{macs / 1e6:,.2f}"
 
 
 def _picture_shape(model, input_shape) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from ..names import aligned
 from . import (
     bn_inception,
     inception_resnet_v2,
@@ -57,12 +58,4 @@ def summary_table(names: Iterable[str] = tuple(MODELS)) -> str:
             tags = " ".join(weights.tag for weights in published_weights(name, variant))
             costs = f"{figures.parameters:,}", f"{figures.gmacs:.4f}"
             rows.append((name, variant, size, *costs, tags))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left = (True, True, False, False, False, True)
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if to_left else cell.rjust(width)
-            for cell, width, to_left in zip(row, widths, left, strict=True)
-        ).rstrip()
-        for row in rows
-    )
+    return aligned(rows, left=(True, True, False, False, False, True))

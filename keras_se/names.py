@@ -1,7 +1,7 @@
-"""Names and numbers in messages."""
+"""Names, numbers and tables in messages."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MOST = 20  # names that a message lists
 
@@ -35,6 +35,28 @@ def expected(name, valid: Iterable, where: str = "") -> str:
     near = difflib.get_close_matches(str(name).lower(), by_lower, 5)
     suggestion = f"did you mean {', '.join(repr(by_lower[each]) for each in near)}? " * bool(near)
     return f"{suggestion}All {len(names)}: {where or names}"
+
+
+def aligned(rows: Iterable[Sequence[str]], left: Sequence[bool]) -> str:
+    """A table of text, a line for each row.
+
+    Args:
+        rows: cells, as many in each row.
+        left: for each column, whether its cells begin at one place, or else end at one.
+
+    >>> print(aligned([("layer", "weights"), ("conv", "9")], (True, False)))
+    layer  weights
+    conv         9
+    """
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if to_left else cell.rjust(width)
+            for cell, width, to_left in zip(row, widths, left, strict=True)
+        ).rstrip()
+        for row in rows
+    )
 
 
 def check_name(argument: str, value, valid: Iterable, where: str = ""):

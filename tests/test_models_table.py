@@ -12,6 +12,7 @@ import pytest
 
 from keras_se import applications
 from keras_se.applications import list_models, profile, summary_table
+from keras_se.layers import SqueezeExcite
 
 VARIANTS = [(name, variant) for name, variants in list_models().items() for variant in variants]
 MANY_BLOCKS = 30  # of ResNet-101 and beyond, which repeat those of ResNet-50
@@ -79,6 +80,23 @@ def test_macs_do_not_depend_on_where_the_channels_are():
 
 def any_size():
     return keras.Sequential([keras.Input((None, None, 3)), L.ReLU()])
+
+
+def test_a_printed_profile_lists_what_costs():
+    x = inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, use_bias=False, name="conv")(x)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization(name="norm")(x))
+    lines = str(profile(keras.Model(inputs, SqueezeExcite(ratio=2, name="se")(x)))).splitlines()
+    assert [line.split() for line in lines] == [
+        ["layer", "kind", "output", "parameters", "MMACs"],
+        ["conv", "Conv2D", *"6 x 6 x 4".split(), "108", "0.00"],
+        ["norm", "BatchNormalization", *"6 x 6 x 4".split(), "16", "0.00"],
+        ["se/reduce", "Dense", "2", "10", "0.00"],
+        ["se/expand", "Dense", "4", "12", "0.00"],
+        ["all", "146", "0.00"],
+        ["trainable", "138"],
+    ]
+    assert len({len(line) for line in lines[:-1]}) == 1  # one place where figures end
 
 
 @pytest.mark.parametrize(
