@@ -275,6 +275,14 @@ def test_prune_measures_every_gate_or_says_why_not(gate):
         assert finding.variation > 0 and finding.into == "it varies"
 
 
+def test_a_gate_that_is_no_number_stays():
+    model = keras_se.insert(sequence(conv("conv")), after="conv")
+    [gate] = gates_of(model)
+    gate.expand.bias.assign(np.full(gate.expand.bias.shape, np.nan))
+    _, report = keras_se.prune_gates(model, IMAGES, threshold=1e9)
+    assert report.pruned == () and report.gates[0].into == "it varies"
+
+
 @pytest.mark.parametrize("variant", ["theta", "theta+"])
 def test_a_gather_over_the_whole_map_is_measured_on_that_map(variant):
     gate = keras_se.layers.GatherExcite(0, variant, ratio=4)
