@@ -31,7 +31,7 @@ def customise(
     Raises:
         ValueError: for a choice that this network does not offer.
     """
-    variant = next(iter(spec.variants)) if variant is None else variant
+    variant = spec.default_variant if variant is None else variant
     check_name("variant", variant, spec.variants)
     every = spec.every_stage
     if not (stages is None or (isinstance(stages, Collection) and all(s in every for s in stages))):

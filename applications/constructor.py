@@ -85,7 +85,7 @@ def constructor(spec: NetworkSpec, summary: str):
 
 def _graph(spec, variant, chosen, choices) -> Graph:
     """What decides which weights fit: the network, its variant, and what was changed."""
-    variant = next(iter(spec.variants)) if variant is None else variant
+    variant = spec.default_variant if variant is None else variant
     published = customise(spec, variant, output_stride=chosen.output_stride)
     if same_network(chosen, published):
         return Graph(spec, variant)

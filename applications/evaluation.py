@@ -163,7 +163,7 @@ def _published(network: str, weights, variant: str | None) -> Weights | None:
     spec = MODELS[check_name("network", network, MODELS, LISTED_BY)].spec
     if weights == IMAGENET_TRUNK:
         return None
-    source = find_source(weights, Graph(spec, variant or next(iter(spec.variants))))
+    source = find_source(weights, Graph(spec, variant or spec.default_variant))
     return None if source is None else source.weights
 
 

@@ -76,6 +76,11 @@ class NetworkSpec(ABC):
         return keras.layers.Dropout(self.dropout, name="dropout")(x) if self.dropout else x
 
     @property
+    def default_variant(self) -> str:
+        """The one that is built when none is asked for."""
+        return next(iter(self.variants))
+
+    @property
     def every_stage(self) -> tuple[int, ...]:
         """The stages that can have attention, numbered as in the papers."""
         return ()
