@@ -72,7 +72,7 @@ def convert(
             `cluster` do that were given `preprocess`.
         input_size: height and width in pixels, for a model that leaves them open.
         lowering: which of several equal forms the file takes; None is `Lowering()`,
-            the fastest on a CPU. Not for a model from `quantize_aware`.
+            the fastest on a CPU. A model from `quantize_aware` takes `groups` alone.
         min_snr_db: refuse a file with a lower signal-to-noise ratio, in dB.
         min_agreement: refuse a file with a lower top-1 agreement, in [0, 1].
         max_accuracy_drop: refuse a file whose top-1 accuracy is more than that lower than the
@@ -136,7 +136,10 @@ def convert(
             f"without labels{f' ({images.no_labels})' if images.no_labels else ''}"
         )
 
-    lowered = deployed(model) if quantized else lower(model, added, input_size=shape[:2])
+    if quantized:
+        lowered = deployed(model, forms.groups)
+    else:
+        lowered = lower(model, added, input_size=shape[:2])
     job = Job(
         name=model.name,
         reference=model if quantized else lowered,
