@@ -14,7 +14,7 @@ from keras_se import files, tflite
 from keras_se.applications import SEResNetCIFAR, list_models
 from keras_se.applications.preprocessing import MODES
 from keras_se.cli._flags import with_flags
-from keras_se.tflite.normalisation import RAW_PIXELS, normalises
+from keras_se.tflite.inputs.normalisation import RAW_PIXELS, normalises
 from keras_se.training.run.checkpoint import Checkpoint
 
 layers = keras.layers

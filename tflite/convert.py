@@ -6,12 +6,13 @@ import keras
 
 from .bounds import Bounds
 from .choose import CANDIDATES, choose
-from .images import load_images
+from .inputs.images import load_images
+from .inputs.model_labels import labels_of_model
+from .inputs.normalisation import Normalisation, normalisation, with_origin
+from .inputs.source import classes_of, image_shape
 from .job import POOR_SNR_DB, Job
-from .logits import drop_final_activation
-from .lower import lower
-from .model_labels import labels_of_model
-from .normalisation import Normalisation, normalisation, with_origin
+from .lowering.logits import drop_final_activation
+from .lowering.lower import lower
 from .passes import Lowering
 from .qat.deploy import deployed
 from .qat.model import is_quantized
@@ -25,7 +26,6 @@ from .requests import (
     that_take,
 )
 from .result import BoundNotMet, Result
-from .source import classes_of, image_shape
 
 
 def convert(

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 
 from .bounds import Bounds
-from .images import Images
+from .inputs.images import Images
+from .inputs.source import class_names_of
 from .metadata import check_classifier
 from .passes import Lowering
 from .recipe import Recipe
-from .source import class_names_of
 
 _NOISE_IMAGES = 8
 

@@ -56,32 +56,32 @@ def _fold(model: keras.Model, groups: str) -> keras.Model:
     """
     nodes = trace(model)
     calls = Counter(id(node.operation) for node in nodes)
-    norms, weights, merged = set(), {}, {}
+    norms, weights = set(), {}
+    changes: dict[str, dict] = {}
     for node in nodes:
         source = _range_before(node.inputs[0]) if node.inputs else None
         if not node.is_a(*_QUANTIZED) or source is None or calls[id(node.operation)] > 1:
             continue  # the converter folds a shared kernel for each of its calls
-        kernel, user = Kernel.of(node.operation), node.sole_user()
+        operation, kernel, user = node.operation, Kernel.of(node.operation), node.sole_user()
         if user is not None and user.is_a(keras.layers.BatchNormalization):
             kernel = kernel.folded(user.operation)
             norms.add(id(user.operation))
-        weights[node.operation.name] = kernel.weights(output_step(source)[0])
+        values, *bias = kernel.weights(output_step(source)[0])
+        changes[operation.name] = {"use_bias": bool(bias)}
         if node.is_a(DeployedConv2D):
-            merged[node.operation.name] = merged_groups(node.operation, groups, "int8")
+            merged = merged_groups(operation, groups, "int8")
+            values = widen_groups(np.asarray(values), operation.groups, merged)
+            changes[operation.name]["groups"] = merged
+        weights[operation.name] = [values, *bias]
 
     def replace(operation):
         if id(operation) in norms:
             return None
-        changes: dict = {"use_bias": True} if len(weights.get(operation.name, ())) == 2 else {}
-        if operation.name in merged:
-            changes["groups"] = merged[operation.name]
-        return copy_of(operation, None, **changes)
+        return copy_of(operation, None, **changes.get(operation.name, {}))
 
     folded = rebuild(model, replace, batch_size=1)
-    for name, (kernel, *bias) in weights.items():
-        if name in merged:
-            kernel = widen_groups(np.asarray(kernel), model.get_layer(name).groups, merged[name])
-        folded.get_layer(name).set_weights([kernel, *bias])
+    for name, values in weights.items():
+        folded.get_layer(name).set_weights(values)
     return folded
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from ...lowering import add_layer
-from ..copies import float32_copy
+from ..lowering.copies import float32_copy
 
 
 @dataclass(eq=False)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..names import counted
-from . import flatfile
-from .images import Images
-from .multipliers import observed_range, widen_too_fine
-from .recipe import Recipe
+from ...names import counted
+from ..file import flatfile
+from ..file.multipliers import observed_range, widen_too_fine
+from ..inputs.images import Images
+from ..recipe import Recipe
 
 _ZERO = 1e-6
 # XNNPACK adds two int8 tensors when their scales are at least 1/1024 of the sum's. The quantizer

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import asdict, dataclass
 
-from ..names import counted
+from ...names import counted
 from . import flatfile
 from .label_file import read_labels
 from .run import File, Runner, TensorInfo, read_model

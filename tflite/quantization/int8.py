@@ -1,12 +1,12 @@
 """Quantization to int8, from a float file with the ranges of its tensors."""
 
+from ..accuracy.gates import fit_gate_scales, gate_names
+from ..accuracy.outputs import run_file
+from ..accuracy.scores import snr_db
+from ..inputs.images import Images
+from ..recipe import Recipe
 from .finish import finish
-from .gates import fit_gate_scales, gate_names
-from .images import Images
-from .outputs import run_file
-from .recipe import Recipe
 from .saturation import clip_logits
-from .scores import snr_db
 
 _MOST_IMAGES = 32
 

@@ -3,17 +3,17 @@
 import keras
 import numpy as np
 
+from ..file.run import File, Runner, read_model
+from ..inputs.images import Images, load_images
+from ..inputs.model_labels import labels_of_model
+from ..inputs.normalisation import Normalisation, normalisation, with_origin
+from ..inputs.source import check_same_input
+from ..lowering.lower import lower
+from ..qat.model import is_quantized
+from ..result import check_same
 from .comparison import Comparison
-from .images import Images, load_images
-from .lower import lower
-from .model_labels import labels_of_model
-from .normalisation import Normalisation, normalisation, with_origin
 from .outputs import Outputs, run_both
-from .qat.model import is_quantized
-from .result import check_same
-from .run import File, Runner, read_model
 from .scores import share_equal, snr_db, top1
-from .source import check_same_input
 
 
 def compare(

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from .flatfile import with_logits
-from .images import Images
-from .logits import drop_final_activation, final_activation
-from .qat.model import QuantizedModel, is_quantized
-from .run import Runner
+from ..file.flatfile import with_logits
+from ..file.run import Runner
+from ..inputs.images import Images
+from ..lowering.logits import drop_final_activation, final_activation
+from ..qat.model import QuantizedModel, is_quantized
 from .scores import class_rows
 
 

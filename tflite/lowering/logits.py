@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import keras
 
-from ..lowering import add_layer
+from ...lowering import add_layer
 
 
 def final_activation(lowered: keras.Model) -> Callable | None:

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from . import flatfile
+from ..file import flatfile
 
 _WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 

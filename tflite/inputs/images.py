@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..picture_folders import class_folders, picture_files
-from ..picture_reading import MODES, read_picture
+from ...picture_folders import class_folders, picture_files
+from ...picture_reading import MODES, read_picture
 from .labels import dataset_labels
 
 

@@ -5,16 +5,16 @@ from functools import partial
 import keras
 import numpy as np
 
-from ..graph import scope_name, unique_names
-from ..lowering import Lowerable, add_layer
-from ..walk import inner_layers
+from ...graph import scope_name, unique_names
+from ...lowering import Lowerable, add_layer
+from ...walk import inner_layers
+from ..inputs.preprocess import Preprocess, add_preprocess, check_preprocess
+from ..inputs.source import image_shape, subclassed_message
+from ..qat.model import QuantizedModel
 from .copies import float32_copy
 from .equality import TOLERANCE, check_equal
 from .identities import IDENTITIES
 from .logits import drop_final_activation
-from .preprocess import Preprocess, add_preprocess, check_preprocess
-from .qat.model import QuantizedModel
-from .source import image_shape, subclassed_message
 
 # The original computes in 11 (float16) or 8 (bfloat16) bits; the lowered model does not.
 _HALF_TOLERANCE = 5e-2

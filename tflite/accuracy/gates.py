@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import flatfile
-from .images import Images
-from .multipliers import REQUANTIZES
-from .run import Runner
+from ..file import flatfile
+from ..file.multipliers import REQUANTIZES
+from ..file.run import Runner
+from ..inputs.images import Images
 
 # int8 LOGISTIC has this step in every file: its kernel knows no other.
 STEP = 1 / 256

@@ -6,9 +6,9 @@ from typing import Final, Literal
 
 import keras
 
+from ..qat.model import is_quantized, takes_raw_pixels
 from .images import Images
 from .preprocess import Preprocess
-from .qat.model import is_quantized, takes_raw_pixels
 
 INCLUDED: Final = "included"
 RAW_PIXELS = (

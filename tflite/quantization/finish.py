@@ -1,6 +1,6 @@
 """The last touch on a converter's file: aligned weights, a bias for each operator, a signature."""
 
-from . import flatfile
+from ..file import flatfile
 from .shared_bias import split_shared_biases
 
 SIGNATURE = "serving_default"  # the key that TensorFlow gives to a Keras model's

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from ..qat.model import QuantizedModel
 from .logits import drop_final_activation
-from .qat.model import QuantizedModel
 
 TOLERANCE = 1e-5
 # A network may magnify the rounding of its input further than `TOLERANCE` allows (a BatchNorm

@@ -3,8 +3,8 @@
 import math
 from dataclasses import asdict, dataclass
 
-from ..names import counted
-from .normalisation import RAW_PIXELS
+from ...names import counted
+from ..inputs.normalisation import RAW_PIXELS
 
 LOW_SNR_DB = 10.0  # below it, a comparison warns
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from . import flatfile
-from .images import Images
-from .run import Runner
+from ..file import flatfile
+from ..file.run import Runner
+from ..inputs.images import Images
 
 _IN_PLACE = ("ADD", "DIV", "MUL", "SUB")
 

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import keras
 import numpy as np
 
-from ..lowering import add_layer
+from ...lowering import add_layer
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from numbers import Integral
 import keras
 import numpy as np
 
-from .logits import final_activation
+from ..lowering.logits import final_activation
 
 
 def image_shape(model: keras.Model, input_size=None) -> tuple[int, int, int]:

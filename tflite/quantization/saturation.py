@@ -5,10 +5,10 @@ from itertools import product
 
 import numpy as np
 
-from . import flatfile
-from .images import Images
-from .multipliers import REQUANTIZES, finest_step, observed_range
-from .run import Runner
+from ..file import flatfile
+from ..file.multipliers import REQUANTIZES, finest_step, observed_range
+from ..file.run import Runner
+from ..inputs.images import Images
 
 # Ends of the ranges that are tried. sigmoid(-5) is 1.7 int8 steps of the gate, sigmoid(-12) 0.002.
 _ENDS = (5.0, 6.0, 7.0, 8.0, 10.0, 12.0, np.inf)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from . import flatfile
+from ..file import flatfile
 from .gates import MIN_SNR_DB, STEP
 from .seen import Seen
 

@@ -1,6 +1,6 @@
 """Quantization to int16 activations, from a float file with the ranges of its tensors."""
 
-from . import flatfile
+from ..file import flatfile
 
 
 def quantize_int16(calibrated: bytes, io: str) -> bytes:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import flatfile
-from .images import Images
+from ..file import flatfile
+from ..file.run import Runner
+from ..inputs.images import Images
 from .reasons import magnified, reason_of
-from .run import Runner
 from .seen import Seen
 
 _MOST_IMAGES = 8

@@ -5,7 +5,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from ..names import counted
+from ...names import counted
 from .images import Images
 from .labels import WITHOUT_LABELS, as_labels
 from .source import class_names_of, classes_of
