@@ -122,7 +122,7 @@ def test_a_folder_is_looked_at_before_weights_are_fetched(tmp_path, error, monke
     def fetch(*arguments, **options):
         raise AssertionError("fetched")
 
-    monkeypatch.setattr("keras_se.applications.evaluation.find_source", fetch)
+    monkeypatch.setattr("keras_se.applications.evaluation.evaluate.find_source", fetch)
     message = error("evaluate", "SEResNet50", "--data", tmp_path / "none")
     assert "No such folder of pictures. Received: --data" in message
 

@@ -3,9 +3,9 @@
 import inspect
 import sys
 
+from ..weights.table import published_weights
 from .imagenet_trunk import trunk_variants
 from .spec import NetworkSpec
-from .weights.table import published_weights
 
 ARGUMENTS = """
     Args:

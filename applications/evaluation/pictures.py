@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..picture_folders import class_folders, picture_files
-from ..picture_reading import open_picture
+from ...picture_folders import class_folders, picture_files
+from ...picture_reading import open_picture
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 

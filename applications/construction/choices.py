@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import keras
 
-from ..layers import CONVS, GATES
-from ..layers.gate_functions import GATE_FUNCTIONS
-from ..names import check_name
+from ...layers import CONVS, GATES
+from ...layers.gate_functions import GATE_FUNCTIONS
+from ...names import check_name
 from .spec import Facts, NetworkSpec
 
 Spec = TypeVar("Spec", bound=NetworkSpec)

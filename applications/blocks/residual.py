@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import keras
 
-from ..layers import (
+from ...layers import (
     CONVS,
     BatchNorm,
     DilatedAverage,
@@ -17,7 +17,7 @@ from ..layers import (
     PaddedShortcut,
     ResidualTail,
 )
-from .spec import Facts, NetworkSpec
+from ..construction.spec import Facts, NetworkSpec
 
 # He et al., bag of tricks, https://arxiv.org/abs/1812.01187: ResNet-D; its stem in tiers.
 DEEP: Facts = {"stem": "deep", "shortcut": "average"}

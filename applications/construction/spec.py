@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import keras
 
-from ..layers import GATES
-from .preprocessing import IMAGENET, Preprocessing
+from ...layers import GATES
+from ..preprocessing import IMAGENET, Preprocessing
 
 Facts = dict[str, Any]  # fields of a specification that several rows share
 

@@ -10,15 +10,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..layers._common import check_count
-from ..names import check_name
-from .imagenet_trunk import IMAGENET_TRUNK
+from ...layers._common import check_count
+from ...names import check_name
+from ..construction.imagenet_trunk import IMAGENET_TRUNK
+from ..preprocessing import RAW, Preprocessing
+from ..registry import LISTED_BY, MODELS
+from ..weights.sources import Graph, find_source
+from ..weights.table import Weights
 from .pictures import FILTERS, Loader, batches, check_folder, find_pictures
-from .preprocessing import RAW, Preprocessing
-from .registry import LISTED_BY, MODELS
 from .tally import Tally
-from .weights.sources import Graph, find_source
-from .weights.table import Weights
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 
 import keras
 
-from ..layers._common import check_count
-from .image_model import ImageModel
-from .preprocessing import Preprocessing
-from .weights.sources import Graph, find_source
+from ...layers._common import check_count
+from ..image_model import ImageModel
+from ..preprocessing import Preprocessing
+from ..weights.sources import Graph, find_source
 
 
 def build_model(

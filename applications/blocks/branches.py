@@ -11,7 +11,7 @@ from typing import Protocol
 
 import keras
 
-from .spec import NetworkSpec
+from ..construction.spec import NetworkSpec
 
 # Zeros around a map, in place of Keras' own padding. After a ReLU a zero pads a maximum
 # as well as minus infinity does.

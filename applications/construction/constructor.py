@@ -5,14 +5,14 @@ import os
 from collections.abc import Callable
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol
 
+from ..image_model import ImageModel
+from ..weights.sources import Graph
+from ..weights.table import published_weights
 from .builder import build_model
 from .choices import customise, same_network
 from .constructor_help import ARGUMENTS, ARGUMENTS_WITH_DEPTH, ARGUMENTS_WITH_WIDTH, publish
-from .image_model import ImageModel
 from .imagenet_trunk import IMAGENET_TRUNK, check_trunk, load_imagenet_trunk
 from .spec import NetworkSpec
-from .weights.sources import Graph
-from .weights.table import published_weights
 
 
 class Constructor(Protocol):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import replacing
+from ...files import replacing
 
 COUNTS = ("images", "top1", "top5")
 

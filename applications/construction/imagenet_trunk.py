@@ -9,7 +9,7 @@ import re
 import keras
 import numpy as np
 
-from ..walk import weights_by_path
+from ...walk import weights_by_path
 from .spec import NetworkSpec, TrunkSource
 
 IMAGENET_TRUNK = "imagenet-trunk"  # the value of `weights`
