@@ -443,6 +443,7 @@ def test_norms_that_integers_lack(norm):
         (layers.Bidirectional(layers.GRU(5)), "static_int8"),
         (layers.Bidirectional(layers.GRU(5), backward_layer=layers.LSTM(5, go_backwards=True)), ""),
         (layers.SimpleRNN(5, return_sequences=True), "static_int8"),
+        (keras.Sequential([layers.LSTM(5, return_sequences=True), layers.GRU(4)]), "static_int8"),
         (layers.LSTM(5), "static_int16x8"),
     ],
 )

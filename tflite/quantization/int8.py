@@ -3,8 +3,10 @@
 from ..accuracy.gates import fit_gate_scales, gate_names
 from ..accuracy.outputs import run_file
 from ..accuracy.scores import snr_db
+from ..file.flatfile import with_outputs
 from ..inputs.images import Images
 from ..recipe import Recipe
+from .dead_outputs import dead_outputs, with_first_output
 from .finish import finish
 from .saturation import clip_logits
 
@@ -44,9 +46,15 @@ def _quantize(calibrated: bytes, recipe: Recipe, io: str) -> bytes:
 
     dtype = tf.as_dtype(io)
     gates = set(gate_names(calibrated)) if recipe.float_gates else set()
+    dead = dead_outputs(calibrated)
     content = mlir_quantize(
-        calibrated, input_data_type=dtype, output_data_type=dtype, denylisted_nodes=gates or None
+        with_outputs(calibrated, dead) if dead else calibrated,
+        input_data_type=dtype,
+        output_data_type=dtype,
+        denylisted_nodes=gates or None,
     )
+    if dead:
+        content = with_first_output(content)
     if gates:
         content = fit_gate_scales(content, calibrated)
     return finish(content)
