@@ -445,6 +445,8 @@ def test_norms_that_integers_lack(norm):
         (layers.SimpleRNN(5, return_sequences=True), "static_int8"),
         (keras.Sequential([layers.LSTM(5, return_sequences=True), layers.GRU(4)]), "static_int8"),
         (layers.LSTM(5), "static_int16x8"),
+        (layers.RNN(layers.LSTMCell(5)), "static_int8"),
+        (keras.Sequential([layers.Reshape((4, 6, 3, 1)), layers.ConvLSTM2D(2, 2)]), "static_int8"),
     ],
 )
 def test_recurrent_layers_are_unrolled_for_integers(layer, recipe):
@@ -457,6 +459,19 @@ def test_recurrent_layers_are_unrolled_for_integers(layer, recipe):
     assert_equal(before, after)
     if recipe:
         convert(before, recipe, random(16, 4, 6, 3), min_snr_db=25)
+
+
+def test_a_loop_that_stays_is_refused_before_the_calibration():
+    """TensorFlow's would end the process."""
+    inputs = keras.Input((4, 6, 3))
+    rows, state = layers.GRU(18, return_sequences=True, return_state=True, name="rows")(
+        layers.Reshape((4, 18))(inputs)
+    )
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(rows)) * state[:, :2])
+    pictures = random(4, 4, 6, 3)
+    convert(model, "dynamic_int8", pictures)
+    with pytest.raises(RuntimeError, match=r"unroll=True.*Received: .*rows"):
+        convert(model, "static_int8", pictures)
 
 
 def test_a_recurrent_layer_of_many_steps_is_refused_before_the_calibration():

@@ -39,12 +39,13 @@ def convert_file(
 
     signature = tf.TensorSpec(lowered.inputs[0].shape, tf.float32, name="image")
     function = tf.function(lambda image: lowered(image, training=False))
+    concrete = function.get_concrete_function(signature)
+    if images is not None and recipe.needs_calibration:
+        _check_no_loop(concrete.graph.as_graph_def(), recipe)
     with _quiet():
         # Without the model as second argument: with it, BatchNorm stays unfolded
         # (measured with TensorFlow 2.21).
-        converter = tf.lite.TFLiteConverter.from_concrete_functions(
-            [function.get_concrete_function(signature)]
-        )
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
         if recipe.weights != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if recipe.weights == "float16":
@@ -72,6 +73,18 @@ def convert_file(
             if recipe.activations == "int8":
                 return quantize_int8(calibrated, recipe, io, images)
             return finish(quantize_int16(calibrated, io)), calibrated
+
+
+def _check_no_loop(definition, recipe: Recipe) -> None:
+    """Raise for a loop in a graph: in one, TensorFlow's calibrator (2.21) ends the process."""
+    nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
+    loops = [node.name for node in nodes if node.op in ("StatelessWhile", "While")]
+    if loops:
+        raise RuntimeError(
+            f"Recipe {recipe.name!r} takes no loop, as that of a recurrent layer that is called "
+            "twice or is given its state: build it with unroll=True, or take a recipe that "
+            f"computes in float. Received: {loops[:3]}"
+        )
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ import keras
 from ...lowering import add_layer
 
 _LONGEST = 256  # steps: a file grows with them
-_RECURRENT = (keras.layers.GRU, keras.layers.LSTM, keras.layers.SimpleRNN)
 
 
 def unroll(operation, graph, lowering, recipe):
@@ -31,7 +30,7 @@ def unrolled(operation, taker: str, others: str = ""):
     """
     both_ways = type(operation) is keras.layers.Bidirectional
     wrapped = operation.forward_layer if both_ways else operation
-    if type(wrapped) not in _RECURRENT or wrapped.unroll:
+    if not isinstance(wrapped, keras.layers.RNN) or wrapped.unroll:
         return None
     steps = operation.input.shape[1]
     if steps > _LONGEST:
