@@ -4,7 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from keras_se.layers import CBAM, GATES, GroupedConv2D, SelectiveKernelConv2D, SqueezeExcite
+from keras_se.layers import (
+    CBAM,
+    GATES,
+    GroupedConv2D,
+    SelectiveKernelConv2D,
+    SpatialAttention,
+    SpatialTransformer,
+    SqueezeExcite,
+)
 from keras_se.tflite import RECIPES, convert
 
 layers = keras.layers
@@ -75,9 +83,45 @@ def test_cbam_is_one_partition_without_a_concatenation():
     assert result.report.inspection.partitions == 1
 
 
+def test_rows_as_channels_lose_no_more_than_one_convolution_for_each_map():
+    """The fast form of CBAM's 7x7 convolution beside the plain one, both in int8."""
+    gate = SpatialAttention()
+    model = model_of(gate)
+    kernel = np.random.default_rng(1).normal(0, 0.3, (7, 7, 2, 1))
+    gate.conv.kernel.assign(kernel)
+    gate.norm.gamma.assign([1.0])
+
+    inputs = keras.Input((12, 12, 16))
+    pixels = layers.Reshape((144, 16))(inputs)
+    pools = [layers.GlobalMaxPooling1D, layers.GlobalAveragePooling1D]
+    maps = [pool(data_format="channels_first", keepdims=True)(pixels) for pool in pools]
+    convs = [layers.Conv2D(1, 7, padding="same", use_bias=False) for _ in maps]
+    logits = [c(layers.Reshape((12, 12, 1))(x)) for c, x in zip(convs, maps, strict=True)]
+    attention = layers.Activation("sigmoid")(layers.Add()(logits))
+    plain = keras.Model(inputs, layers.Multiply()([inputs, attention]))
+    for index, conv in enumerate(convs):
+        conv.kernel.assign(kernel[:, :, index : index + 1] / np.sqrt(1 + gate.epsilon))
+
+    np.testing.assert_allclose(plain(IMAGES), model(IMAGES), rtol=1e-4, atol=1e-5)
+    rows, each_map = (
+        convert(form, "static_int8", IMAGES).report.comparison.snr_db for form in (model, plain)
+    )
+    assert rows > each_map - 0.5 > 30
+
+
 def test_a_grouped_convolution_is_one_operator():
     result = convert(model_of(GroupedConv2D(32, 3, groups=4)), "static_int8", IMAGES)
     assert operators(result) == ["CONV_2D"]
+
+
+def test_a_spatial_transformer_stays_in_float():
+    transformer = SpatialTransformer(name="look")
+    model = model_of(transformer)
+    # Away from the identity, which samples at the pixels themselves.
+    transformer.regress.bias.assign(transformer.regress.bias + 0.1)
+    assert convert(model, "dynamic_int8", IMAGES).report.comparison.snr_db > 25
+    with pytest.raises(RuntimeError, match=r"left float operators .*FLOOR.*look"):
+        convert(model, "static_int8", IMAGES)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-5, 1e-3])
