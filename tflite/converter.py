@@ -77,7 +77,11 @@ def convert_file(
 
 
 def _check_loops(concrete, lowered: keras.Model, recipe: Recipe) -> None:
-    """Raise for a loop, in which TensorFlow's calibrator (2.21) ends the process."""
+    """Raise for a loop, which integers lack.
+
+    In one that fills an array, such as `keras.ops.map`, TensorFlow's calibrator (2.21) ends the
+    process.
+    """
     graph = concrete.graph.as_graph_def()
     functions = (function.node_def for function in graph.library.function)
     nodes = itertools.chain(graph.node, *functions)
