@@ -114,12 +114,13 @@ class ResidualTail(keras.layers.Layer):
         return self.activation(residual + shortcut)
 
     def _fuses(self, residual, training) -> bool:
-        if not self.fused or self.inner_activation is not keras.activations.linear:
+        gate, linear = self.gate, self.inner_activation is keras.activations.linear
+        if not self.fused or not linear or gate is None:
             return False
-        if not (isinstance(self.gate, MeanGate) and self.gate.uses_means):
+        if gate.activity_regularizer is not None:  # it sees what the gate returns
             return False
-        regularized = self.gate.activity_regularizer is not None  # sees what the gate returns
-        return not regularized and not self.norm.uses_kernel(residual, training)
+        by_means = isinstance(gate, MeanGate) and gate.uses_means
+        return by_means and not self.norm.uses_kernel(residual, training)
 
     def _call_fused(self, gate, residual, shortcut, training):
         scale, offset, means = self.norm.affine_map(residual, training, means=True)
