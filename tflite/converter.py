@@ -1,6 +1,7 @@
 """TensorFlow's converter, called so that the file is what a recipe says."""
 
 import contextlib
+import itertools
 import logging
 import re
 import warnings
@@ -39,12 +40,12 @@ def convert_file(
 
     signature = tf.TensorSpec(lowered.inputs[0].shape, tf.float32, name="image")
     function = tf.function(lambda image: lowered(image, training=False))
-    concrete = function.get_concrete_function(signature)
-    if images is not None and recipe.needs_calibration:
-        _check_no_loop(concrete.graph.as_graph_def(), recipe)
     with _quiet():
         # Without the model as second argument: with it, BatchNorm stays unfolded
         # (measured with TensorFlow 2.21).
+        concrete = function.get_concrete_function(signature)
+        if images is not None and recipe.needs_calibration:
+            _check_loops(concrete, lowered, recipe)
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
         if recipe.weights != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -75,15 +76,20 @@ def convert_file(
             return finish(quantize_int16(calibrated, io)), calibrated
 
 
-def _check_no_loop(definition, recipe: Recipe) -> None:
-    """Raise for a loop in a graph: in one, TensorFlow's calibrator (2.21) ends the process."""
-    nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
-    loops = [node.name for node in nodes if node.op in ("StatelessWhile", "While")]
+def _check_loops(concrete, lowered: keras.Model, recipe: Recipe) -> None:
+    """Raise for a loop, which integers lack.
+
+    In one that fills an array, such as `keras.ops.map`, TensorFlow's calibrator (2.21) ends the
+    process.
+    """
+    graph = concrete.graph.as_graph_def()
+    functions = (function.node_def for function in graph.library.function)
+    nodes = itertools.chain(graph.node, *functions)
+    loops = sorted(node.name for node in nodes if node.op in ("StatelessWhile", "While"))
     if loops:
         raise RuntimeError(
-            f"Recipe {recipe.name!r} takes no loop, as that of a recurrent layer that is called "
-            "twice or is given its state: build it with unroll=True, or take a recipe that "
-            f"computes in float. Received: {loops[:3]}"
+            f"Recipe {recipe.name!r} takes no loops, of which {lowered.name!r} has {len(loops)}; "
+            f"one that computes in float does. Received: {loops[:3]}"
         )
 
 
