@@ -95,6 +95,7 @@ def magnified(kind: str, seen: Seen, kernel: np.ndarray | None, rounded: Seen | 
     if kind in _SUMS:
         return (
             "magnified rounding: large terms nearly cancel, as where a BatchNormalization divides "
-            "by a small deviation; use a recipe of more bits, or quantize_aware if it takes the layers"
+            "by a small deviation; use a recipe of more bits, or quantize_aware where it takes the "
+            "layers"
         )
     return None
