@@ -19,13 +19,13 @@ from . import (
 from .bn_inception import BNInception, SEBNInception
 from .checkpoint import from_checkpoint, from_state_dict, to_state_dict
 from .decoding import decode_predictions
-from .evaluation import Evaluation, evaluate
+from .evaluation.evaluate import Evaluation, evaluate
+from .evaluation.pictures import resize_and_crop
 from .features import features
 from .image_model import ImageModel
 from .inception_resnet_v2 import InceptionResNetV2, SEInceptionResNetV2
 from .inception_v3 import InceptionV3, SEInceptionV3
 from .mobilenet import MobileNet, SEMobileNet
-from .pictures import resize_and_crop
 from .preprocessing import Preprocessing
 from .profile import Profile, profile
 from .registry import list_models, summary_table

@@ -9,11 +9,11 @@ that fits the convolutions beside the pool only on maps of even size, where it i
 calls "same"; on odd ones, "same" is what makes the network work at all.
 """
 
-from .branches import BranchedSpec, Conv, Fork, Pool, gated
-from .constructor import constructor
+from .blocks.branches import BranchedSpec, Conv, Fork, Pool, gated
+from .construction.constructor import constructor
+from .construction.spec import Facts, Variant
 from .decoding import decode_predictions
 from .preprocessing import Preprocessing
-from .spec import Facts, Variant
 
 CAFFE = Preprocessing((104, 117, 123), (1, 1, 1), "bgr")
 

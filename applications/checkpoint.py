@@ -7,9 +7,9 @@ from typing import cast
 
 import numpy as np
 
+from .blocks.residual import ResidualSpec
 from .image_model import ImageModel
 from .registry import MODELS
-from .residual import ResidualSpec
 from .weights.architectures import ARCHITECTURES, Architecture, find_architecture
 from .weights.layout import Layout
 from .weights.sources import KERAS_SUFFIXES, read_for

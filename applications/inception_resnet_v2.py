@@ -8,12 +8,12 @@ A gate sits on each of the 40 residuals, before it is scaled and added. The pape
 11.75 GFLOPs for its own Inception-ResNet-v2; the network of keras.applications has 13.16.
 """
 
-from .branches import BranchedSpec, Conv, Fork, Pool, Residual
-from .constructor import constructor
+from .blocks.branches import BranchedSpec, Conv, Fork, Pool, Residual
+from .construction.constructor import constructor
+from .construction.spec import Facts, TrunkSource, Variant
 from .decoding import decode_predictions
 from .inception_v3 import KERAS, STEM, STRIDED, five_by_five
 from .preprocessing import INCEPTION
-from .spec import Facts, TrunkSource, Variant
 
 _BLOCK35 = (
     (Conv(32),),

@@ -5,11 +5,11 @@ References:
     Hu et al., https://arxiv.org/abs/1709.01507, figure 2
 """
 
-from .branches import BranchedSpec, Conv, Fork, Pool, gated
-from .constructor import constructor
+from .blocks.branches import BranchedSpec, Conv, Fork, Pool, gated
+from .construction.constructor import constructor
+from .construction.spec import Facts, TrunkSource, Variant
 from .decoding import decode_predictions
 from .preprocessing import INCEPTION
-from .spec import Facts, TrunkSource, Variant
 
 # Also the stem of Inception-ResNet-v2.
 STEM = (

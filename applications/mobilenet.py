@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import keras
 
-from .constructor import constructor_by_width
+from .construction.constructor import constructor_by_width
+from .construction.spec import NetworkSpec, TrunkSource, Variant
 from .decoding import decode_predictions
 from .preprocessing import INCEPTION
-from .spec import NetworkSpec, TrunkSource, Variant
 
 STEM_FILTERS = 32
 BLOCKS = (  # filters of the pointwise convolution, strides of the depthwise one

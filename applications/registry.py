@@ -14,7 +14,7 @@ from . import (
     senet,
     vgg,
 )
-from .constructor import Constructor
+from .construction.constructor import Constructor
 from .weights.table import published_weights
 
 FAMILIES = (

@@ -16,11 +16,11 @@ take. The first of a row is its default: the one with the best published weights
 projects (https://arxiv.org/abs/1812.01187); in "T" networks the stem grows step by step.
 """
 
-from .constructor import constructor
+from .blocks.residual import DEEP, TIERED, ResidualSpec
+from .construction.constructor import constructor
+from .construction.spec import Facts, TrunkSource, Variant
 from .decoding import decode_predictions
 from .preprocessing import IMAGENET, Preprocessing
-from .residual import DEEP, TIERED, ResidualSpec
-from .spec import Facts, TrunkSource, Variant
 
 BASIC, BOTTLENECK = "basic", "bottleneck"
 ORIGINAL = {"stride_in": "1x1", "stem_pool": "ceil"}

@@ -6,10 +6,10 @@ References:
     SKNet-29: Li et al., https://arxiv.org/abs/1903.06586, section 4.2
 """
 
-from .constructor import constructor, constructor_by_depth
+from .blocks.residual import ResidualSpec
+from .construction.constructor import constructor, constructor_by_depth
+from .construction.spec import Facts, Variant
 from .preprocessing import CIFAR10
-from .residual import ResidualSpec
-from .spec import Facts, Variant
 
 SMALL: Facts = {
     "widths": (16, 32, 64),

@@ -10,11 +10,11 @@ All stride in the grouped 3x3. Variants: "original" has the authors' stem pool, 
 padding; "v1.5" has PyTorch's. The first of a row is its default.
 """
 
-from .constructor import constructor
+from .blocks.residual import DEEP, TIERED, ResidualSpec
+from .construction.constructor import constructor
+from .construction.spec import Facts, Variant
 from .decoding import decode_predictions
 from .preprocessing import IMAGENET
-from .residual import DEEP, TIERED, ResidualSpec
-from .spec import Facts, Variant
 
 BOTTLENECK = "bottleneck"
 X32_4: Facts = {"groups": 32, "group_width": 4}

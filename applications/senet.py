@@ -6,11 +6,11 @@ References:
 Variants: "original" has the authors' stem pool, without padding; "gluon" has PyTorch's.
 """
 
-from .constructor import constructor
+from .blocks.residual import ResidualSpec
+from .construction.constructor import constructor
+from .construction.spec import Variant
 from .decoding import decode_predictions
 from .preprocessing import IMAGENET
-from .residual import ResidualSpec
-from .spec import Variant
 
 SPECS = {
     "SENet154": ResidualSpec(

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import keras
 
-from .constructor import constructor
+from .construction.constructor import constructor
+from .construction.spec import NetworkSpec, Variant
 from .decoding import decode_predictions
 from .preprocessing import IMAGENET
-from .spec import NetworkSpec, Variant
 
 
 @dataclass(frozen=True)

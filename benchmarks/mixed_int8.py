@@ -29,11 +29,13 @@ from ai_edge_quantizer.utils import qsv_utils
 from gates import NETWORKS, Normalize, chain, settle, with_bias
 
 from keras_se.layers import SqueezeExcite
-from keras_se.tflite import RECIPES, Images, Lowering, Runner, flatfile, gates, load_images, lower
+from keras_se.tflite import RECIPES, Images, Lowering, Runner, load_images, lower
+from keras_se.tflite.accuracy import gates
+from keras_se.tflite.accuracy.scores import snr_db
 from keras_se.tflite.converter import convert_file
+from keras_se.tflite.file import flatfile
+from keras_se.tflite.file.run import latencies_ms
 from keras_se.tflite.passes import apply_passes
-from keras_se.tflite.run import latencies_ms
-from keras_se.tflite.scores import snr_db
 
 SIZE, CALIBRATION = 32, 128
 CHECKPOINT = Path(__file__).parent / "checkpoints/se_resnet20_cifar10_80/model.keras"

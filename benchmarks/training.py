@@ -33,7 +33,7 @@ import keras
 import numpy as np
 
 from keras_se import applications
-from keras_se.layers import BatchNorm
+from keras_se.layers import BatchNorm, ResidualTail
 
 REFERENCE = "keras.ResNet50"
 MODELS = ["ResNet50", "SEResNet50", REFERENCE]
@@ -55,7 +55,7 @@ def build(name, size, jit, fused):
     keras.config.set_dtype_policy(precision)
     if not fused:
         for layer in model.layers:
-            if isinstance(layer, applications.residual.ResidualTail):
+            if isinstance(layer, ResidualTail):
                 layer.fused = False
     if kind == "sums":
         for layer in model._flatten_layers():

@@ -7,7 +7,7 @@ import inspect
 import re
 from pathlib import Path
 
-from keras_se.applications.choices import customise
+from keras_se.applications.construction.choices import customise
 from keras_se.applications.registry import FAMILIES
 from keras_se.applications.weights.table import WEIGHTS, published_weights
 

@@ -78,7 +78,7 @@ def _help(name):
 
 def _constructor_arguments():
     """The part of a network's docstring that all of them share, for SEResNet50."""
-    tree = ast.parse((ROOT / "applications" / "constructor_help.py").read_text())
+    tree = ast.parse((ROOT / "applications/construction/constructor_help.py").read_text())
     [text] = (
         node.value.value
         for node in tree.body

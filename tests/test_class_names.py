@@ -11,8 +11,8 @@ from keras_se import explain, tflite
 from keras_se.applications import ImageModel, SEResNetCIFAR, evaluate
 from keras_se.applications.preprocessing import IMAGENET
 from keras_se.surgery.rebuild import Changes, rebuild
-from keras_se.tflite.images import Images
-from keras_se.tflite.model_labels import labels_of_model
+from keras_se.tflite.inputs.images import Images
+from keras_se.tflite.inputs.model_labels import labels_of_model
 from keras_se.training import FitSettings, fit
 
 NAMES = ("ant", "bee", "cat")

@@ -16,7 +16,7 @@ from keras_se.applications import SEResNetCIFAR, list_models
 from keras_se.applications.preprocessing import MODES
 from keras_se.cli._flags import with_flags
 from keras_se.cli._signals import Terminated, sigterm_raises
-from keras_se.tflite.normalisation import RAW_PIXELS, normalises
+from keras_se.tflite.inputs.normalisation import RAW_PIXELS, normalises
 from keras_se.training.run.checkpoint import Checkpoint
 
 layers = keras.layers
@@ -124,7 +124,7 @@ def test_a_folder_is_looked_at_before_weights_are_fetched(tmp_path, error, monke
     def fetch(*arguments, **options):
         raise AssertionError("fetched")
 
-    monkeypatch.setattr("keras_se.applications.evaluation.find_source", fetch)
+    monkeypatch.setattr("keras_se.applications.evaluation.evaluate.find_source", fetch)
     message = error("evaluate", "SEResNet50", "--data", tmp_path / "none")
     assert "No such folder of pictures. Received: --data" in message
 

@@ -12,8 +12,8 @@ from PIL import Image
 from keras_se import tflite
 from keras_se.applications import SEResNetCIFAR
 from keras_se.cli._preprocess import PREPROCESS, add_preprocess_argument, preprocess_of
-from keras_se.tflite.normalisation import INCLUDED
-from keras_se.tflite.preprocess import add_preprocess
+from keras_se.tflite.inputs.normalisation import INCLUDED
+from keras_se.tflite.inputs.preprocess import add_preprocess
 
 layers = keras.layers
 

@@ -122,7 +122,8 @@ def test_a_network_by_name(folder):
 def test_the_trunk_of_keras_applications(folder, monkeypatch):
     loaded = []
     monkeypatch.setattr(
-        "keras_se.applications.constructor.load_imagenet_trunk", lambda *a: loaded.append(a)
+        "keras_se.applications.construction.constructor.load_imagenet_trunk",
+        lambda *a: loaded.append(a),
     )
     names = [f"n{label:08}" for label in range(1000)]
     arguments = {"weights": "imagenet-trunk", "size": 32, "class_names": names}

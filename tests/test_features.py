@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from keras_se.applications import ResNet18, ResNet50, SEResNet18, SEResNetCIFAR, SKNet26, features
-from keras_se.applications.choices import customise
-from keras_se.applications.residual import DEEP
+from keras_se.applications.blocks.residual import DEEP
+from keras_se.applications.construction.choices import customise
 from keras_se.applications.resnet import SPECS
 
 

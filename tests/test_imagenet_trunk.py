@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from keras_se import applications
-from keras_se.applications.choices import customise
-from keras_se.applications.imagenet_trunk import load_trunk
+from keras_se.applications.construction.choices import customise
+from keras_se.applications.construction.imagenet_trunk import load_trunk
 from keras_se.layers import SqueezeExcite
 
 slow = pytest.mark.slow

@@ -14,7 +14,7 @@ from keras_se.applications import (
     bn_inception,
     inception_v3,
 )
-from keras_se.applications.branches import BranchedSpec, Conv, Fork, Pool, Residual, gated
+from keras_se.applications.blocks.branches import BranchedSpec, Conv, Fork, Pool, Residual, gated
 from keras_se.layers import GATES, SqueezeExcite
 
 SMALL = {"weights": None, "input_shape": (32, 32, 3), "classes": 5}

@@ -11,8 +11,8 @@ import pytest
 from keras_se import applications
 from keras_se.applications.registry import FAMILIES
 from keras_se.tflite import RECIPES, lower
+from keras_se.tflite.accuracy.scores import snr_db
 from keras_se.tflite.qat.rounding import fake_quantize_kernel
-from keras_se.tflite.scores import snr_db
 
 PATH = Path(__file__).parents[1] / "docs" / "generate_matrix.py"
 spec = importlib.util.spec_from_file_location("generate_matrix", PATH)

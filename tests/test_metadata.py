@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from keras_se.layers import SqueezeExcite
-from keras_se.tflite import Runner, add_metadata, convert, flatfile, inspect, read_labels
+from keras_se.tflite import Runner, add_metadata, convert, inspect, read_labels
+from keras_se.tflite.file import flatfile
 
 layers = keras.layers
 LABELS = ("red", "green", "blue é")

@@ -20,8 +20,8 @@ from keras_se.applications import (
     SEResNet18,
     features,
 )
-from keras_se.applications.constructor import constructor
-from keras_se.applications.residual import ResidualSpec
+from keras_se.applications.blocks.residual import ResidualSpec
+from keras_se.applications.construction.constructor import constructor
 from keras_se.layers import CONVS, GATES, SqueezeExcite
 
 SMALL = {"weights": None, "input_shape": (32, 32, 3), "classes": 5}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from keras_se.applications.pictures import Loader, find_pictures
+from keras_se.applications.evaluation.pictures import Loader, find_pictures
 from keras_se.picture_folders import picture_files
 from keras_se.tflite import load_images
 from keras_se.training import FitSettings, pictures_from_directory

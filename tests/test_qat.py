@@ -7,9 +7,9 @@ import pytest
 from keras_se.applications import ResNetCIFAR, SEResNetCIFAR
 from keras_se.layers import GATES
 from keras_se.tflite import calibrate_ranges, compare, convert, lower, quantize_aware, strip
+from keras_se.tflite.accuracy.scores import snr_db
 from keras_se.tflite.qat.fake_quant import FakeQuant
 from keras_se.tflite.qat.rounding import fake_quantize_kernel
-from keras_se.tflite.scores import snr_db
 
 layers = keras.layers
 

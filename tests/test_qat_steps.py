@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from keras_se.applications import ResNetCIFAR
 from keras_se.layers import GATES, ResidualTail, SelectiveKernelConv2D, SqueezeExcite
-from keras_se.tflite import Runner, convert, flatfile, quantize_aware
+from keras_se.tflite import Runner, convert, quantize_aware
+from keras_se.tflite.file import flatfile
 from keras_se.tflite.qat import integers
 from keras_se.tflite.qat.fake_quant import FakeQuant
 from keras_se.tflite.qat.graph import trace

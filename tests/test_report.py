@@ -9,21 +9,13 @@ import numpy as np
 import pytest
 
 from keras_se.layers import CBAM, GroupedConv2D, SqueezeExcite
-from keras_se.tflite import (
-    RECIPES,
-    Lowering,
-    Runner,
-    compare,
-    convert,
-    flatfile,
-    inspect,
-    quantize_aware,
-)
+from keras_se.tflite import RECIPES, Lowering, Runner, compare, convert, inspect, quantize_aware
 from keras_se.tflite import report as make_report
-from keras_se.tflite.gates import measure_gates
-from keras_se.tflite.images import Images
-from keras_se.tflite.layerwise import layer_errors
-from keras_se.tflite.outputs import Outputs
+from keras_se.tflite.accuracy.gates import measure_gates
+from keras_se.tflite.accuracy.layerwise import layer_errors
+from keras_se.tflite.accuracy.outputs import Outputs
+from keras_se.tflite.file import flatfile
+from keras_se.tflite.inputs.images import Images
 from keras_se.tflite.report.devices import DEVICES
 from keras_se.tflite.report.nodes import read_nodes
 from keras_se.tflite.report.predictions import Change, confusion, disagreements

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from keras_se.tflite import convert
-from keras_se.tflite.images import Images
-from keras_se.tflite.layerwise import LayerError
-from keras_se.tflite.lower import lower
-from keras_se.tflite.outputs import Outputs, _run_keras, run_both
+from keras_se.tflite.accuracy.layerwise import LayerError
+from keras_se.tflite.accuracy.outputs import Outputs, _run_keras, run_both
+from keras_se.tflite.inputs.images import Images
+from keras_se.tflite.lowering.lower import lower
 from keras_se.tflite.report.charts import layer_chart
 from keras_se.tflite.report.cures import OTHER_CURE
 from keras_se.tflite.report.devices import CORE_ML

@@ -7,8 +7,8 @@ import pytest
 from keras_se import tflite
 from keras_se.applications import SEResNetCIFAR
 from keras_se.tflite import Bounds, Lowering, Recipe, compare, convert, inspect, job, vela
-from keras_se.tflite.normalisation import normalisation
-from keras_se.tflite.preprocess import add_preprocess
+from keras_se.tflite.inputs.normalisation import normalisation
+from keras_se.tflite.inputs.preprocess import add_preprocess
 
 layers = keras.layers
 PIXELS = np.random.default_rng(0).integers(50, 200, (8, 8, 8, 3), "uint8")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_se.tflite import compare, convert, quantize_aware, report
-from keras_se.tflite.source import classes_of
+from keras_se.tflite.inputs.source import classes_of
 
 layers = keras.layers
 RANDOM = np.random.default_rng(0)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from keras_se.tflite import Runner, compare, convert, inspect
-from keras_se.tflite.flatfile import with_logits
-from keras_se.tflite.scores import snr_db
+from keras_se.tflite.accuracy.scores import snr_db
+from keras_se.tflite.file.flatfile import with_logits
 
 layers = keras.layers
 IMAGES = np.random.default_rng(0).normal(size=(30, 8, 8, 3)).astype("float32")

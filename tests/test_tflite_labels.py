@@ -14,8 +14,8 @@ from keras_se.tflite import (
     quantize_aware,
     report,
 )
-from keras_se.tflite.labels import as_labels
-from keras_se.tflite.model_labels import checked_labels
+from keras_se.tflite.inputs.labels import as_labels
+from keras_se.tflite.inputs.model_labels import checked_labels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), "uint8")
 

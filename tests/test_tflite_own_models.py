@@ -7,9 +7,9 @@ import pytest
 from keras_se.cli._models import load_model
 from keras_se.layers import SqueezeExcite
 from keras_se.tflite import Runner, convert, lower, quantize_aware
-from keras_se.tflite.identities import IDENTITIES
-from keras_se.tflite.normalisation import normalises
-from keras_se.tflite.scores import snr_db
+from keras_se.tflite.accuracy.scores import snr_db
+from keras_se.tflite.inputs.normalisation import normalises
+from keras_se.tflite.lowering.identities import IDENTITIES
 
 layers = keras.layers
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype("uint8")

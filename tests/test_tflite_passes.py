@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from keras_se import applications
-from keras_se.applications.choices import customise
+from keras_se.applications.blocks.residual import ResidualSpec
+from keras_se.applications.construction.choices import customise
 from keras_se.applications.registry import MODELS
-from keras_se.applications.residual import ResidualSpec
 from keras_se.layers import CBAM, GroupedConv2D, ResidualTail, SqueezeExcite
 from keras_se.tflite import Lowering, convert, get_recipe, lower
 from keras_se.tflite.passes import PASSES, apply_passes, rewrite

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from keras_se.layers import CBAM
-from keras_se.tflite import RECIPES, Images, convert, flatfile, lower, quantize_aware
+from keras_se.tflite import RECIPES, Images, convert, lower, quantize_aware
 from keras_se.tflite.converter import convert_file
+from keras_se.tflite.file import flatfile
 
 layers = keras.layers
 MIN_SNR_DB = {"static_int8": 30, "static_int16x8": 40}

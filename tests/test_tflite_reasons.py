@@ -8,8 +8,8 @@ import pytest
 
 from keras_se.layers import SqueezeExcite
 from keras_se.tflite import RECIPES, Images, convert, quantize_aware
+from keras_se.tflite.accuracy.layerwise import LayerError, layer_errors, spread_loss
 from keras_se.tflite.converter import run_converter
-from keras_se.tflite.layerwise import LayerError, layer_errors, spread_loss
 from keras_se.tflite.qat.deploy import deployed
 
 layers = keras.layers

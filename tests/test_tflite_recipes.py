@@ -8,9 +8,9 @@ import pytest
 
 from keras_se.layers import CBAM, SqueezeExcite
 from keras_se.tflite import BoundNotMet, Images, convert
+from keras_se.tflite.accuracy.gates import find_gates, measure_gates
+from keras_se.tflite.accuracy.layerwise import layer_errors, worst_layers
 from keras_se.tflite.choose import CANDIDATES, choose
-from keras_se.tflite.gates import find_gates, measure_gates
-from keras_se.tflite.layerwise import layer_errors, worst_layers
 
 layers = keras.layers
 GATES = {"usual": 0.0, "tiny": -7.0}  # biases: gates of 0.5, and of 0.0009
@@ -259,7 +259,7 @@ def scaled_model(scales):
 
 def errors_of(model, calibration, images, recipe="static_int8", io="int8"):
     from keras_se.tflite.converter import convert_file
-    from keras_se.tflite.lower import lower
+    from keras_se.tflite.lowering.lower import lower
     from keras_se.tflite.recipe import get_recipe
 
     recipe = get_recipe(recipe)
@@ -290,7 +290,7 @@ def test_clipping_is_named(recipe, io, factor):
 
 
 def test_gates_are_found_where_they_multiply_something_larger(trained):
-    from keras_se.tflite import flatfile
+    from keras_se.tflite.file import flatfile
 
     file = convert(trained[1], "float32").model
     assert len(find_gates(flatfile.unpack(file))) == 1

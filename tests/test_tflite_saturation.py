@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from keras_se.layers import CBAM, SqueezeExcite
-from keras_se.tflite import Images, convert, flatfile, int8
-from keras_se.tflite.saturation import best_range, clip_logits
+from keras_se.tflite import Images, convert
+from keras_se.tflite.file import flatfile
+from keras_se.tflite.quantization import int8
+from keras_se.tflite.quantization.saturation import best_range, clip_logits
 
 layers = keras.layers
 IMAGES = np.random.default_rng(1).normal(size=(16, 12, 12, 3)).astype("float32")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from keras_se.tflite import Images, convert
-from keras_se.tflite.layerwise import layer_errors
-from keras_se.tflite.scores import snr_db
-from keras_se.tflite.seen import Seen
+from keras_se.tflite.accuracy.layerwise import layer_errors
+from keras_se.tflite.accuracy.scores import snr_db
+from keras_se.tflite.accuracy.seen import Seen
 
 RANDOM = np.random.default_rng(0)
 REFERENCE = RANDOM.normal(size=(3, 4, 6, 5)).astype("float32")

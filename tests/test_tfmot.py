@@ -15,13 +15,13 @@ from keras_se.tflite import (
     compare,
     compressed_size_bytes,
     convert,
-    flatfile,
     inspect,
     lower,
     prune,
     quantize_aware,
 )
-from keras_se.tflite.preprocess import add_preprocess
+from keras_se.tflite.file import flatfile
+from keras_se.tflite.inputs.preprocess import add_preprocess
 from keras_se.tflite.qat.canonical import canonical
 from keras_se.tflite.qat.graph import trace
 from keras_se.tflite.tfmot import bridge, exchange

@@ -7,8 +7,8 @@ import pytest
 
 from keras_se import applications
 from keras_se.applications import ARCHITECTURES, WEIGHTS, list_models, published_weights
+from keras_se.applications.blocks.residual import ResidualSpec
 from keras_se.applications.registry import MODELS
-from keras_se.applications.residual import ResidualSpec
 
 ROWS = list(WEIGHTS.values())
 

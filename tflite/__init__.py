@@ -6,27 +6,27 @@ rounding of int8 first, `to_onnx` makes an ONNX file of a model or of a .tflite 
 is imported when a model is converted, not before.
 """
 
+from .accuracy.compare import compare
+from .accuracy.comparison import Comparison
+from .accuracy.gates import Gate
+from .accuracy.layerwise import LayerError
 from .bounds import Bounds, Choice
 from .c_array import c_name, to_c_array
-from .compare import compare
-from .comparison import Comparison
 from .convert import convert
-from .gates import Gate
-from .images import Images, load_images
-from .inspect import Inspection, Operator, inspect
-from .label_file import read_labels
-from .layerwise import LayerError
-from .lower import lower
+from .file.inspect import Inspection, Operator, inspect
+from .file.label_file import read_labels
+from .file.run import Runner, TensorInfo
+from .inputs.images import Images, load_images
+from .inputs.preprocess import Preprocess
+from .lowering.lower import lower
 from .metadata import add_metadata
 from .onnx_export import OnnxResult, to_onnx
 from .passes import Lowering
-from .preprocess import Preprocess
 from .qat.aware import quantize_aware
 from .qat.quantize import calibrate_ranges, strip
 from .recipe import RECIPES, Recipe, get_recipe
 from .report import FileReport, report
 from .result import BoundNotMet, Report, Result
-from .run import Runner, TensorInfo
 from .tfmot import Tuned, Tuning, cluster, compressed_size_bytes, prune
 from .vela import ACCELERATORS, CpuOperator, VelaReport, vela
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .bounds import Bounds, Choice
-from .images import Images
+from .file.run import Runner, latencies_ms
+from .inputs.images import Images
 from .recipe import Recipe
 from .result import BoundNotMet, Result
-from .run import Runner, latencies_ms
 
 # Without static_int16x8: no operator of it is delegated, it is ten times slower than float.
 CANDIDATES = ("static_int8", "mixed_int8", "dynamic_int8", "float16", "float32")

@@ -6,12 +6,13 @@ import keras
 
 from .bounds import Bounds
 from .choose import CANDIDATES, choose
-from .images import load_images
+from .inputs.images import load_images
+from .inputs.model_labels import labels_of_model
+from .inputs.normalisation import Normalisation, normalisation, with_origin
+from .inputs.source import classes_of, image_shape
 from .job import POOR_SNR_DB, Job
-from .logits import drop_final_activation
-from .lower import lower
-from .model_labels import labels_of_model
-from .normalisation import Normalisation, normalisation, with_origin
+from .lowering.logits import drop_final_activation
+from .lowering.lower import lower
 from .passes import Lowering
 from .qat.deploy import deployed
 from .qat.model import is_quantized
@@ -25,7 +26,6 @@ from .requests import (
     that_take,
 )
 from .result import BoundNotMet, Result
-from .source import classes_of, image_shape
 
 
 def convert(
@@ -72,7 +72,7 @@ def convert(
             `cluster` do that were given `preprocess`.
         input_size: height and width in pixels, for a model that leaves them open.
         lowering: which of several equal forms the file takes; None is `Lowering()`,
-            the fastest on a CPU. Not for a model from `quantize_aware`.
+            the fastest on a CPU. A model from `quantize_aware` takes `groups` alone.
         min_snr_db: refuse a file with a lower signal-to-noise ratio, in dB.
         min_agreement: refuse a file with a lower top-1 agreement, in [0, 1].
         max_accuracy_drop: refuse a file whose top-1 accuracy is more than that lower than the
@@ -136,7 +136,10 @@ def convert(
             f"without labels{f' ({images.no_labels})' if images.no_labels else ''}"
         )
 
-    lowered = deployed(model) if quantized else lower(model, added, input_size=shape[:2])
+    if quantized:
+        lowered = deployed(model, forms.groups)
+    else:
+        lowered = lower(model, added, input_size=shape[:2])
     job = Job(
         name=model.name,
         reference=model if quantized else lowered,

@@ -7,14 +7,14 @@ import warnings
 
 import keras
 
-from .calibrate import calibration_set, mend_ranges
-from .finish import finish
-from .images import Images
-from .inspect import Inspection
-from .int8 import quantize_int8
-from .int16 import quantize_int16
+from .file.inspect import Inspection
+from .inputs.images import Images
+from .quantization.calibrate import calibration_set, mend_ranges
+from .quantization.finish import finish
+from .quantization.int8 import quantize_int8
+from .quantization.int16 import quantize_int16
+from .quantization.summands import observe_summands
 from .recipe import Recipe
-from .summands import observe_summands
 
 
 def run_converter(

@@ -6,12 +6,12 @@ from importlib.metadata import version
 
 import keras
 
-from .compare import compare_lowered
+from .accuracy.compare import compare_lowered
+from .accuracy.gates import Gate, measure_gates
+from .accuracy.layerwise import LayerError, layer_errors, spread_loss, worst_layers
 from .converter import check_file, convert_file
-from .gates import Gate, measure_gates
-from .images import Images
-from .inspect import inspect
-from .layerwise import LayerError, layer_errors, spread_loss, worst_layers
+from .file.inspect import inspect
+from .inputs.images import Images
 from .metadata import add_metadata
 from .passes import Lowering, apply_passes
 from .recipe import Recipe, get_recipe

@@ -9,13 +9,13 @@ import os
 from collections.abc import Sequence
 from typing import TypedDict, Unpack, overload
 
-from . import flatfile
-from .flat_table import Table
-from .flatfile import schema
-from .inspect import inspect
-from .label_file import LABEL_FILE, append_labels
+from .file import flatfile
+from .file.flat_table import Table
+from .file.flatfile import schema
+from .file.inspect import inspect
+from .file.label_file import LABEL_FILE, append_labels
+from .file.run import Runner, read_model
 from .result import Result
-from .run import Runner, read_model
 
 _NAME = "TFLITE_METADATA"  # of the entry in the model's list of metadata
 _IDENTIFIER = b"M001"

@@ -1,16 +1,17 @@
 """What `convert` is asked for, checked before any work is done."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import keras
 import numpy as np
 
 from .bounds import Bounds
-from .images import Images
+from .inputs.images import Images
+from .inputs.source import class_names_of
 from .metadata import check_classifier
 from .passes import Lowering
 from .recipe import Recipe
-from .source import class_names_of
 
 _NOISE_IMAGES = 8
 
@@ -50,10 +51,11 @@ def check_quantized_options(recipe: str | Recipe, lowering: Lowering | None) -> 
             "A model from `quantize_aware` converts with recipe 'static_int8'; `strip` gives "
             f"the plain model for the others. Received: recipe={recipe!r}"
         )
-    if lowering is not None:
+    if lowering is not None and replace(lowering, groups="auto") != Lowering():
         raise ValueError(
-            "A model from `quantize_aware` keeps the form that it was trained in. `strip` gives "
-            "the plain model, which converts with lowering, and calibration anew. "
+            "A model from `quantize_aware` keeps the form that it was trained in, but for the "
+            "groups of its convolutions: Lowering(groups=...). `strip` gives the plain model, "
+            "which converts with any lowering, and calibration anew. "
             f"Received: lowering={lowering!r}"
         )
 

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..files import write_whole
+from .accuracy.comparison import Comparison
+from .accuracy.gates import Gate
+from .accuracy.layerwise import LayerError
 from .bounds import Choice
-from .comparison import Comparison
-from .gates import Gate
-from .inspect import Inspection
-from .layerwise import LayerError
-from .normalisation import Normalisation
+from .file.inspect import Inspection
+from .inputs.normalisation import Normalisation
 from .recipe import Recipe
 
 

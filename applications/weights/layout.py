@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..residual import ResidualSpec
+from ..blocks.residual import ResidualSpec
 from .architectures import Architecture, Rules
 
 VARIABLES: Rules = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..residual import ResidualSpec
+from ..blocks.residual import ResidualSpec
 from .hdf5 import names_in, open_hdf5
 
 

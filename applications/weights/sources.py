@@ -7,9 +7,9 @@ from typing import cast
 
 import keras
 
+from ..blocks.residual import ResidualSpec
+from ..construction.spec import NetworkSpec
 from ..preprocessing import Preprocessing
-from ..residual import ResidualSpec
-from ..spec import NetworkSpec
 from .architectures import ARCHITECTURES, Architecture, architectures_of
 from .download import download
 from .hdf5 import names_in, open_hdf5

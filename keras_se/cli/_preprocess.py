@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import keras
 
-    from ..tflite.normalisation import Normalisation
+    from ..tflite.inputs.normalisation import Normalisation
 
 # Where raw pixels are normalised -> the flag that says so, and its help.
 PREPROCESS = {
@@ -60,7 +60,7 @@ def preprocess_of(model: "keras.Model", where: str | None) -> "Normalisation":
     """
     from ..applications.preprocessing import MODES
     from ..tflite import Preprocess
-    from ..tflite.normalisation import INCLUDED
+    from ..tflite.inputs.normalisation import INCLUDED
 
     if where in MODES:
         return MODES[where].for_channels(model.inputs[0].shape[-1])

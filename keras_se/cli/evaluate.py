@@ -105,9 +105,9 @@ def _run(arguments):
 
 def _preprocess(model, where):
     """What `evaluate` applies to raw pixels, and what speaks against relying on it."""
-    from ..applications.evaluation import check_network
+    from ..applications.evaluation.evaluate import check_network
     from ..applications.preprocessing import RAW
-    from ..tflite.normalisation import INCLUDED, RAW_PIXELS, normalises
+    from ..tflite.inputs.normalisation import INCLUDED, RAW_PIXELS, normalises
 
     check_network(model)
     found = preprocess_of(model, where)

@@ -51,7 +51,7 @@ class Explanation:
         if self.no_accuracy is not None:
             lines.append(f"accuracy and sensitivity left out: {self.no_accuracy}")
         if self.unnormalised:
-            from ..tflite.normalisation import RAW_PIXELS
+            from ..tflite.inputs.normalisation import RAW_PIXELS
 
             lines.append(f"warning: {RAW_PIXELS}")
         return "\n".join(lines)
@@ -87,10 +87,10 @@ def explain_folder(
         FileExistsError: if one of the `FIGURES` is there and `overwrite` is False.
         ValueError: if there are no pictures, or the model's input has no fixed size.
     """
-    from ..tflite.images import load_images
-    from ..tflite.model_labels import labels_of_model
-    from ..tflite.normalisation import with_origin
-    from ..tflite.source import image_shape
+    from ..tflite.inputs.images import load_images
+    from ..tflite.inputs.model_labels import labels_of_model
+    from ..tflite.inputs.normalisation import with_origin
+    from ..tflite.inputs.source import image_shape
 
     _check_output(Path(output), overwrite)
     raw_pixels = preprocess is not None

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from ...files import write_whole
-from ..normalisation import Normalisation
+from ..accuracy.scores import snr_db
+from ..inputs.normalisation import Normalisation
 from ..result import Result
-from ..scores import snr_db
 from .result import OnnxResult
 from .session import listening, renamed, run
 from .sources import keras_source, tflite_source

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..run import TensorInfo
+from ..file.run import TensorInfo
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..run import TensorInfo
+from ..file.run import TensorInfo
 from .sources import Source
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..flatfile import with_fixed_batch
-from ..images import Images, load_images
-from ..lower import lower
-from ..normalisation import Normalisation, normalisation
+from ..file.flatfile import with_fixed_batch
+from ..file.run import Runner, TensorInfo, read_model
+from ..inputs.images import Images, load_images
+from ..inputs.normalisation import Normalisation, normalisation
+from ..inputs.source import image_shape
+from ..lowering.lower import lower
 from ..passes import Lowering, rewrite
 from ..passes.unroll import unrolled
 from ..recipe import get_recipe
-from ..run import Runner, TensorInfo, read_model
-from ..source import image_shape
 from .exporters import export_keras, export_tflite
 
 _NOISE_IMAGES = 8

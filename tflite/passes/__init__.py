@@ -7,7 +7,7 @@ tensor that is bypassed keeps it. What nobody reads any more vanishes.
 
 import keras
 
-from ..equality import TOLERANCE, check_equal
+from ..lowering.equality import TOLERANCE, check_equal
 from ..recipe import Recipe
 from .average_pool import average_pool
 from .channel_mean import channel_mean

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import keras
 
-from ..copies import float32_copy
+from ..lowering.copies import float32_copy
 from ..recipe import Recipe
 from .lowering import Lowering
 

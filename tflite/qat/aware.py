@@ -2,7 +2,7 @@
 
 import keras
 
-from ..normalisation import Normalisation
+from ..inputs.normalisation import Normalisation
 from ..tfmot.bridge import tune
 from ..tfmot.tuning import Tuned, Tuning
 from .quantize import quantize_native

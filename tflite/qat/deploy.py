@@ -5,6 +5,7 @@ from collections import Counter
 import keras
 import numpy as np
 
+from ..passes.merge_groups import merged_groups, widen_groups
 from .fake_quant import FakeQuant
 from .graph import Node, copy_of, rebuild, trace
 from .integers import output_step
@@ -18,8 +19,13 @@ _SMALLEST_SUMMAND = 1 / 512
 _QUANTIZED = (DeployedConv2D, QuantizedDense, QuantizedDepthwiseConv2D)
 
 
-def deployed(model: keras.Model) -> keras.Model:
+def deployed(model: keras.Model, groups: str = "auto") -> keras.Model:
     """A copy for conversion: batch 1, native grouped convolutions, ranges that kernels accept.
+
+    Args:
+        model: from `quantize_aware`, of any batch size.
+        groups: the form of grouped convolutions, as in `Lowering`. Here and not before training,
+            where the zeros of a wider group would be trained.
 
     Raises:
         ValueError: for ranges that were never set.
@@ -39,10 +45,10 @@ def deployed(model: keras.Model) -> keras.Model:
     kinds = {QuantizedConv2D: DeployedConv2D}
     copy = rebuild(model, lambda op: copy_of(op, kinds.get(type(op))), batch_size=1)
     _mend_ranges(copy)
-    return _fold(copy)
+    return _fold(copy, groups)
 
 
-def _fold(model: keras.Model) -> keras.Model:
+def _fold(model: keras.Model, groups: str) -> keras.Model:
     """Fold BatchNorm into kernels, and round kernels and biases as the file will have them.
 
     The converter would do both in floats of its own, and round what lies on the border of two
@@ -51,21 +57,27 @@ def _fold(model: keras.Model) -> keras.Model:
     nodes = trace(model)
     calls = Counter(id(node.operation) for node in nodes)
     norms, weights = set(), {}
+    changes: dict[str, dict] = {}
     for node in nodes:
         source = _range_before(node.inputs[0]) if node.inputs else None
         if not node.is_a(*_QUANTIZED) or source is None or calls[id(node.operation)] > 1:
             continue  # the converter folds a shared kernel for each of its calls
-        kernel, user = Kernel.of(node.operation), node.sole_user()
+        operation, kernel, user = node.operation, Kernel.of(node.operation), node.sole_user()
         if user is not None and user.is_a(keras.layers.BatchNormalization):
             kernel = kernel.folded(user.operation)
             norms.add(id(user.operation))
-        weights[node.operation.name] = kernel.weights(output_step(source)[0])
+        values, *bias = kernel.weights(output_step(source)[0])
+        changes[operation.name] = {"use_bias": bool(bias)}
+        if node.is_a(DeployedConv2D):
+            merged = merged_groups(operation, groups, "int8")
+            values = widen_groups(np.asarray(values), operation.groups, merged)
+            changes[operation.name]["groups"] = merged
+        weights[operation.name] = [values, *bias]
 
     def replace(operation):
         if id(operation) in norms:
             return None
-        changes = {"use_bias": True} if len(weights.get(operation.name, ())) == 2 else {}
-        return copy_of(operation, None, **changes)
+        return copy_of(operation, None, **changes.get(operation.name, {}))
 
     folded = rebuild(model, replace, batch_size=1)
     for name, values in weights.items():

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from ...lowering import add_layer
-from ..copies import float32_copy
+from ..lowering.copies import float32_copy
 
 
 @dataclass(eq=False)
@@ -77,12 +77,16 @@ def rebuild(
         if copy is None:
             return args[0]
         outputs = copy(*args, **kwargs)
-        if isinstance(copy, keras.Layer) and len(copy.weights) == len(operation.weights):
+        if isinstance(copy, keras.Layer) and _shapes(copy) == _shapes(operation):
             copy.set_weights(operation.get_weights())
         return outputs
 
     outputs = model._run_through_graph(inputs, call_fn=call)
     return keras.Model(inputs, keras.tree.flatten(outputs)[0], name=model.name)
+
+
+def _shapes(layer: keras.Layer) -> list[tuple]:
+    return [tuple(weight.shape) for weight in layer.weights]
 
 
 def copy_of(operation, kind: type[keras.Operation] | None = None, **changes):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import keras
 
 from ...class_names import ClassNames
-from ..source import image_shape
+from ..inputs.source import image_shape
 from . import integers
 from .fake_quant import FakeQuant
 

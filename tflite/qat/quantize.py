@@ -5,13 +5,13 @@ from collections.abc import Callable
 import keras
 
 from ...graph import unique_names
-from ..images import load_images
-from ..lower import lower
-from ..normalisation import Normalisation, normalisation
+from ..inputs.images import load_images
+from ..inputs.normalisation import Normalisation, normalisation
+from ..inputs.source import class_names_of, image_shape
+from ..lowering.lower import lower
 from ..passes import Lowering, rewrite
 from ..passes.window_pool import window_pool
 from ..recipe import get_recipe
-from ..source import class_names_of, image_shape
 from .canonical import canonical
 from .fake_quant import FakeQuant
 from .graph import Node, copy_of, rebuild, trace

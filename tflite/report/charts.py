@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from ..gates import Gate
-from ..layerwise import LayerError
+from ..accuracy.gates import Gate
+from ..accuracy.layerwise import LayerError
 from .names import decibels, layer_name
 
 _WIDTH, _HEIGHT = 760, 280

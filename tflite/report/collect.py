@@ -12,26 +12,26 @@ from pathlib import Path
 import keras
 
 from ..._version import __version__
-from .. import flatfile
-from ..compare import compare_outputs
-from ..gates import measure_gates
-from ..images import Images, load_images
-from ..inspect import inspect
-from ..label_file import read_labels
-from ..layerwise import layer_errors
-from ..lower import lower
-from ..model_labels import labels_of_model
-from ..normalisation import INCLUDED, Normalisation, normalisation, with_origin
-from ..outputs import run_both
+from ..accuracy.compare import compare_outputs
+from ..accuracy.gates import measure_gates
+from ..accuracy.layerwise import layer_errors
+from ..accuracy.outputs import run_both
+from ..accuracy.scores import top1
+from ..file import flatfile
+from ..file.inspect import inspect
+from ..file.label_file import read_labels
+from ..file.run import Runner, read_model
+from ..inputs.images import Images, load_images
+from ..inputs.model_labels import labels_of_model
+from ..inputs.normalisation import INCLUDED, Normalisation, normalisation, with_origin
+from ..inputs.source import check_same_input, classes_of
+from ..lowering.lower import lower
 from ..passes import Lowering
 from ..qat.deploy import deployed
 from ..qat.model import is_quantized
 from ..qat.quantize import strip
 from ..recipe import RECIPES
 from ..result import Result, check_same
-from ..run import Runner, read_model
-from ..scores import top1
-from ..source import check_same_input, classes_of
 from .facts import Origin
 from .file_report import FileReport
 from .nodes import read_nodes

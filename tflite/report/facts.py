@@ -3,10 +3,10 @@
 import math
 from dataclasses import asdict, dataclass, fields
 
-from ..comparison import Comparison
-from ..gates import Gate
-from ..inspect import Inspection
-from ..layerwise import LayerError
+from ..accuracy.comparison import Comparison
+from ..accuracy.gates import Gate
+from ..accuracy.layerwise import LayerError
+from ..file.inspect import Inspection
 from .predictions import Confusion, Disagreement
 from .recipes import Kernels, RecipeRow
 from .support import Support

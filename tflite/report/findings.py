@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ...names import counted
-from ..layerwise import worst_layers
+from ..accuracy.layerwise import worst_layers
 from .facts import Facts
 from .names import decibels
 from .recipes import RecipeRow

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import flatfile
-from ..flatfile import schema
+from ..file import flatfile
+from ..file.flatfile import schema
 
 _SMALL = 32  # numbers: a constant as large is a list of axes or a shape
 

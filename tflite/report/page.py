@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from ..layerwise import worst_layers
+from ..accuracy.layerwise import worst_layers
 from .charts import gate_bar, layer_chart
 from .facts import Facts
 from .findings import findings

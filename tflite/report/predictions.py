@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..images import Images
-from ..outputs import Outputs
+from ..accuracy.outputs import Outputs
+from ..inputs.images import Images
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 LOST, WON, BOTH_WRONG = "lost", "won", "both wrong"

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from ..accuracy.outputs import Outputs, run_file
+from ..accuracy.scores import share_equal, snr_db, top1
 from ..convert import convert
-from ..images import Images
-from ..outputs import Outputs, run_file
+from ..file.run import Runner, latencies_ms
+from ..inputs.images import Images
 from ..recipe import get_recipe
 from ..result import Result
-from ..run import Runner, latencies_ms
-from ..scores import share_equal, snr_db, top1
 from .nodes import Node
 
 SAMPLE_IMAGES = 64  # of the pictures, for calibration and for the SNR of the recipes

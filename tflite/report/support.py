@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..inspect import Inspection
+from ..file.inspect import Inspection
 from .cures import CURES, OTHER_CURE, WINDOW_CURE
 from .devices import DEVICES, Device
 from .nodes import Node

@@ -8,7 +8,7 @@ from typing import SupportsBytes
 
 import keras
 
-from ..normalisation import Normalisation
+from ..inputs.normalisation import Normalisation
 from .bridge import tune
 from .tuning import Tuned, Tuning
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ..images import Images, load_images
-from ..lower import lower
-from ..model_labels import labels_of_model
-from ..normalisation import Normalisation, normalisation
+from ..inputs.images import Images, load_images
+from ..inputs.model_labels import labels_of_model
+from ..inputs.normalisation import Normalisation, normalisation
+from ..inputs.source import class_names_of, classes_of, image_shape
+from ..lowering.lower import lower
 from ..qat.canonical import canonical
 from ..qat.graph import Node, trace
 from ..qat.model import is_quantized
 from ..qat.placement import activation_name, check_supported
-from ..source import class_names_of, classes_of, image_shape
 from .exchange import read_result, run_child, write_task
 from .tuning import Tuned, Tuning
 

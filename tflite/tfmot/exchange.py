@@ -12,8 +12,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ..file.run import Runner
 from ..qat.graph import Node
-from ..run import Runner
 from .tuning import Tuned
 
 

@@ -1,0 +1,1 @@
+"""The blocks that families share: residual units, and branches that are concatenated."""

@@ -1,0 +1,1 @@
+"""Accuracy of a network on a folder of pictures."""

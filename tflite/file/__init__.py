@@ -1,0 +1,1 @@
+"""The .tflite file: read, edited, looked into and run."""
