@@ -23,8 +23,8 @@ from keras_se.applications import SEResNetCIFAR, registry
 from keras_se.applications.blocks.branches import BranchedSpec
 from keras_se.applications.construction.choices import customise
 from keras_se.applications.construction.constructor import constructor
-from keras_se.applications.preprocessing import IMAGENET, Preprocessing
 from keras_se.applications.construction.spec import Variant
+from keras_se.applications.preprocessing import IMAGENET, Preprocessing
 from keras_se.explain import grad_cam
 from keras_se.layers import (
     CONVS,
