@@ -38,7 +38,8 @@ def _nothing_lost() -> Iterator[None]:
     A handler runs wherever the program is. What it raises within a destructor or the callback
     of a weak reference, of which Keras and TensorFlow have many, Python prints and forgets.
     """
-    before, timers = sys.unraisablehook, []
+    before = sys.unraisablehook
+    timers: list[threading.Timer] = []
 
     def repeat(dropped):
         if not isinstance(dropped.exc_value, KeyboardInterrupt):
