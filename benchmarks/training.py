@@ -153,7 +153,8 @@ def main():
         f"median of {arguments.steps}"
     )
     first = arguments.models[0]
-    row = "{:22}{:>9}{:>24}{:>22}{:>11}{:>9}"
+    width = max(map(len, names)) + 6
+    row = f"{{:{width}}}{{:>9}}{{:>{width}}}{{:>22}}{{:>11}}{{:>9}}"
     print(row.format("", "ms", f"over {first}", f"over {REFERENCE}", "images/s", "MB"))
     for name, seconds in median.items():
         megabytes = ""
