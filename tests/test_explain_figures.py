@@ -1,5 +1,6 @@
 """Grad-CAM, kernel sizes, spatial maps, sensitivity, their figures and the command."""
 
+import errno
 import json
 
 import keras
@@ -11,7 +12,7 @@ from PIL import Image
 import keras_se
 from keras_se import cli, explain
 from keras_se.applications import SEResNetCIFAR
-from keras_se.explain import figures
+from keras_se.explain import figures, report
 from keras_se.explain.report import explain_folder
 from keras_se.explain.selective_kernels import enlarged
 
@@ -227,6 +228,17 @@ def test_figures_that_are_there_are_seen_before_the_work(tmp_path):
     (tmp_path / "grad_cam.png").touch()
     with pytest.raises(FileExistsError, match=r"grad_cam\.png exists"):
         explain_folder(network(), tmp_path / "no pictures", tmp_path)
+
+
+def test_a_figure_is_whole_or_not_there(tmp_path):
+    class Figure:
+        def savefig(self, path):
+            path.write_bytes(b"half a picture")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"spatial\.png"):
+        report._save({"spatial": Figure()}, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_sensitivity_is_the_accuracy_with_means():

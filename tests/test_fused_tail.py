@@ -195,6 +195,34 @@ def test_mixed_precision_reduces_in_float32(policy, error, compiled):
 
 
 @FORMS
+def test_a_gate_may_compute_in_float32_in_a_tail_of_halves(compiled):
+    x = np.random.default_rng(0).normal(size=SHAPE).astype("float16")
+    tail = ResidualTail(SqueezeExcite(4, dtype="float32"), dtype="mixed_float16")
+    tail.build([SHAPE] * 2)
+    seen, excite = [], tail.gate.excite_means
+    tail.gate.excite_means = lambda means: seen.append(means.dtype.name) or excite(means)
+    train = trainer(lambda x, training: tail([x, x], training=training), compiled)
+    assert train(x).dtype == "float16"
+    assert seen == ["float32"]
+
+
+@FORMS
+def test_a_penalty_on_what_the_gate_returns_counts(compiled):
+    import tensorflow as tf
+
+    x = np.random.default_rng(0).normal(size=SHAPE).astype("float32")
+    tail = ResidualTail(SqueezeExcite(4, activity_regularizer=keras.regularizers.L2(1.0)))
+    tail.build([SHAPE] * 2)
+
+    @tf.function(jit_compile=compiled)
+    def penalty(x):
+        tail([x, x], training=True)
+        return sum(tail.losses)
+
+    assert penalty(tf.constant(x)) > 0
+
+
+@FORMS
 def test_frozen_batch_norm_is_inference(compiled):
     x = np.random.default_rng(0).normal(2, 3, SHAPE).astype("float32")
     tail = ResidualTail(SqueezeExcite(4))
@@ -220,9 +248,48 @@ def test_a_mask_is_left_to_keras():
     np.testing.assert_allclose(ours.moving_variance, theirs.moving_variance, rtol=1e-5)
 
 
-def test_renormalisation_is_refused():
-    with pytest.raises(ValueError, match="renorm=True"):
-        BatchNorm(renorm=True)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])  # the kernel, and sums
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ({"scale": False}, (4, 5, 6, 3)),
+        ({"center": False}, (4, 5, 6, 3)),
+        ({"synchronized": True}, (4, 5, 6, 3)),
+        ({}, (9, 3)),
+        ({}, (4, 6, 3)),
+        ({}, (2, 3, 4, 5, 3)),
+    ],
+)
+def test_options_and_ranks_are_those_of_keras(options, shape, dtype, training):
+    x = np.random.default_rng(0).normal(2, 3, shape).astype(dtype)
+    results = []
+    for kind in (BatchNorm, keras.layers.BatchNormalization):
+        norm = kind(epsilon=1e-5, momentum=0.9, dtype=dtype, **options)
+        norm.build(shape)
+        for number, weight in enumerate(norm.weights):
+            weight.assign(np.random.default_rng(number).uniform(0.3, 0.9, weight.shape))
+        results.append([norm(x, training=training), *norm.get_weights()])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_statistics_of_replicas_are_synchronized_by_keras():
+    norm, seen = BatchNorm(synchronized=True), []
+    norm.build(SHAPE)
+    norm._moments, moments = lambda *a: seen.append(a) or moments(*a), norm._moments
+    norm(np.ones(SHAPE), training=False)
+    assert not seen
+    norm(np.ones(SHAPE), training=True)
+    assert seen
+
+
+@pytest.mark.parametrize(
+    ("options", "received"), [({"renorm": True}, "renorm=True"), ({"axis": 1}, "axis=1")]
+)
+def test_renormalisation_and_another_axis_are_refused(options, received):
+    with pytest.raises(ValueError, match=received):
+        BatchNorm(**options)
 
 
 def test_arguments_go_by_name_for_the_first_of_keras_is_the_axis():

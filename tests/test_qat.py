@@ -8,7 +8,10 @@ from keras_se.applications import ResNetCIFAR, SEResNetCIFAR
 from keras_se.layers import GATES
 from keras_se.tflite import calibrate_ranges, compare, convert, lower, quantize_aware, strip
 from keras_se.tflite.accuracy.scores import snr_db
+from keras_se.tflite.qat.deploy import deployed
 from keras_se.tflite.qat.fake_quant import FakeQuant
+from keras_se.tflite.qat.kernel import Kernel
+from keras_se.tflite.qat.layers import QuantizedConv2D
 from keras_se.tflite.qat.rounding import fake_quantize_kernel
 
 layers = keras.layers
@@ -94,6 +97,14 @@ def test_range_is_that_of_the_batches_and_rounds_to_256_values():
     layer.trainable = False
     layer(100 * x, training=True)
     np.testing.assert_allclose(layer.bounds(), (-2, 4), rtol=1e-6)
+
+
+def test_a_range_of_pictures_is_the_mean_of_all_batches():
+    layer = FakeQuant(momentum=0.5)
+    layer.observing = True
+    for factor in (1, 2, 6):
+        layer(factor * np.array([-1.0, 2.0], "float32"))
+    np.testing.assert_allclose(layer.bounds(), (-3, 6), rtol=1e-6)
 
 
 def test_shared_range_is_the_union():
@@ -372,6 +383,42 @@ def test_a_branch_that_is_zero_converts():
     result = convert(quantize_aware(model, calibration=images), calibration=images)
     assert result.report.inspection.partitions == 1
     assert result.report.comparison.snr_db >= 40
+
+
+@pytest.mark.parametrize(
+    ("found", "widened"),
+    [
+        ({"first": 0.0, "second": 1e-4, "sum": 3.0}, {"first": 3.0, "second": 3 / 512, "sum": 3.0}),
+        ({"first": 0.0, "second": 0.5, "sum": 0.0}, {"first": 1.0, "second": 0.5, "sum": 1.0}),
+    ],
+)
+def test_ranges_that_no_kernel_takes_are_widened(found, widened):
+    inputs = keras.Input((4, 4, 3))
+    terms = [layers.Conv2D(3, 1, name=name)(inputs) for name in ("first", "second")]
+    model = keras.Model(inputs, layers.Add(name="sum")(terms))
+    quantized = quantize_aware(model, calibration=np.ones((1, 4, 4, 3), "float32"))
+    for name, bound in found.items():
+        quantized.get_layer(f"{name}_range").ranges.assign([[-bound, bound]])
+    mended = deployed(quantized)
+    for name, bound in widened.items():
+        np.testing.assert_allclose(mended.get_layer(f"{name}_range").bounds(), (-bound, bound))
+
+
+def test_channels_that_a_batch_norm_makes_zero_have_the_largest_range():
+    layer, norm = QuantizedConv2D(4, 1, use_bias=False), layers.BatchNormalization(epsilon=0)
+    layer.build((None, 1, 1, 2))
+    norm.build((None, 1, 1, 4))
+    layer.kernel.assign(np.full((1, 1, 2, 4), 0.5))
+    norm.gamma.assign([2.0, -1.0, 0.0, 1e-9])  # 1e-9: its bias would overflow 32 bits
+    norm.moving_mean.assign([0.1, 0.2, 0.3, 0.4])
+    norm.beta.assign([1.0, 2.0, 3.0, 4.0])
+    kernel = Kernel.of(layer).folded(norm)
+    np.testing.assert_array_equal(kernel.signs, [1, -1, 0, 0])
+    np.testing.assert_allclose(kernel.bounds, [1, 0.5, 1, 1])
+    np.testing.assert_allclose(kernel.bias, [0.8, 2.2, 3, 4], rtol=1e-6)
+    weights, bias = kernel.weights(0.1)
+    np.testing.assert_allclose(weights[0, 0], [[1, -0.5, 0, 0]] * 2)
+    np.testing.assert_allclose(bias, [0.8, 2.2, 3, 4], atol=0.1 / 127 / 2)
 
 
 def test_relu_that_clips_elsewhere_is_clipped_by_its_range():

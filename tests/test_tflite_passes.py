@@ -121,6 +121,17 @@ def test_folding_leaves_what_does_not_commute_or_does_not_pay(arguments):
     assert rewrite(before, fold_squeeze, Lowering(), INT8) is before
 
 
+@pytest.mark.parametrize(
+    "between", [layers.BatchNormalization(axis=1), layers.GlobalAveragePooling2D("channels_first")]
+)
+def test_what_goes_along_other_axes_stays(between):
+    inputs = keras.Input((32, 10, 8), batch_size=1)
+    x = between(layers.Conv2D(32, 1)(inputs))
+    x = layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x
+    before = randomized(keras.Model(inputs, layers.Dense(4)(x)))
+    assert_equal(before, apply_passes(before, Lowering(pool="average_pool"), INT8))
+
+
 def test_other_readers_of_a_folded_squeeze_keep_it():
     inputs = keras.Input((8, 8, 4), batch_size=1)
     x = layers.BatchNormalization()(layers.Conv2D(16, 1)(inputs))
@@ -404,12 +415,62 @@ def test_activations_that_integers_lack(function):
     assert loud.report.comparison.snr_db > 25
 
 
-def test_an_elu_keeps_its_alpha():
-    inputs = keras.Input((6, 6, 4), batch_size=1)
-    before = keras.Model(inputs, layers.ELU(0.3)(inputs))
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Conv1D(4, 3, activation="elu"),
+        layers.Conv1DTranspose(4, 3, activation="elu"),
+        layers.DepthwiseConv1D(3, activation="elu"),
+        layers.EinsumDense("abc,cd->abd", (None, 4), activation="elu"),
+        layers.SeparableConv1D(4, 3, activation="elu"),
+    ],
+)
+def test_activations_of_layers_over_rows_of_pixels(layer):
+    inputs = keras.Input((6, 5, 4), batch_size=1)
+    before = randomized(keras.Model(inputs, layer(layers.Reshape((30, 4))(inputs))))
     after = rewrite(before, integer_activation, Lowering(), INT8)
     assert isinstance(after.layers[-1], IntegerActivation)
     assert_equal(before, after)
+
+
+OPERATIONS = {
+    "elu": lambda x: keras.ops.elu(x, 0.3),
+    "ELU": layers.ELU(0.3),
+    "celu": keras.ops.celu,
+    "log_sigmoid": keras.ops.log_sigmoid,
+    "selu": keras.ops.selu,
+    "softplus": keras.ops.softplus,
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_are_activations_too_and_an_elu_keeps_its_alpha(name):
+    inputs = keras.Input((6, 6, 4), batch_size=1)
+    before = keras.Model(inputs, OPERATIONS[name](inputs))
+    after = rewrite(before, integer_activation, Lowering(), INT8)
+    assert isinstance(after.layers[-1], IntegerActivation)
+    assert_equal(before, after)
+
+
+class Normalize(layers.Layer):
+    def call(self, x):
+        return x / 255
+
+
+class Elu(Normalize):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Normalize, Elu])
+def test_a_layer_of_the_name_of_an_operation_is_another(kind):
+    before = lower(keras.Sequential([keras.Input((6, 6, 4)), kind()]))
+    assert apply_passes(before, Lowering(), INT8) is before
+
+
+def test_a_celu_of_another_alpha_is_no_elu():
+    inputs = keras.Input((6, 6, 4), batch_size=1)
+    before = keras.Model(inputs, keras.ops.celu(inputs, alpha=0.5))
+    assert rewrite(before, integer_activation, Lowering(), INT8) is before
 
 
 NORMS = {
@@ -437,13 +498,19 @@ def test_norms_that_integers_lack(norm):
     assert result.report.inspection.is_strict_int8
 
 
+BACKWARDS = layers.LSTM(5, go_backwards=True)
+
+
 @pytest.mark.parametrize(
     ("layer", "recipe"),
     [
         (layers.Bidirectional(layers.GRU(5)), "static_int8"),
-        (layers.Bidirectional(layers.GRU(5), backward_layer=layers.LSTM(5, go_backwards=True)), ""),
+        (layers.Bidirectional(layers.GRU(5), backward_layer=BACKWARDS), ""),
         (layers.SimpleRNN(5, return_sequences=True), "static_int8"),
         (layers.LSTM(5), "static_int16x8"),
+        (layers.RNN([layers.GRUCell(5), layers.LSTMCell(4)]), "static_int8"),
+        (layers.Bidirectional(layers.GRU(5, unroll=True), backward_layer=BACKWARDS), ""),
+        (keras.Sequential([layers.Reshape((4, 6, 3)), layers.ConvLSTM1D(2, 3)]), "static_int8"),
     ],
 )
 def test_recurrent_layers_are_unrolled_for_integers(layer, recipe):
@@ -456,6 +523,19 @@ def test_recurrent_layers_are_unrolled_for_integers(layer, recipe):
     assert_equal(before, after)
     if recipe:
         convert(before, recipe, random(16, 4, 6, 3), min_snr_db=25)
+
+
+def test_a_loop_is_refused_before_the_calibration():
+    class Powers(layers.Layer):
+        """x^8, by a loop."""
+
+        def call(self, x):
+            return keras.ops.fori_loop(0, 3, lambda i, y: y * y, x)
+
+    inputs = keras.Input((4, 6, 3))
+    model = keras.Model(inputs, layers.Flatten()(Powers(name="powers")(inputs)))
+    with pytest.raises(RuntimeError, match=r"'static_int8' takes no loops.*powers.*/while"):
+        convert(model, "static_int8", random(2, 4, 6, 3))
 
 
 def test_a_recurrent_layer_of_many_steps_is_refused_before_the_calibration():

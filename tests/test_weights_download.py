@@ -2,16 +2,19 @@
 
 import concurrent.futures
 import hashlib
+import http.client
 import http.server
 import multiprocessing
 import os
 import re
+import ssl
 import sys
 import threading
 import time
 import urllib.parse
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +38,7 @@ class Behaviour:
     digest: str | None = None  # X-Linked-Etag
     etag: str | None = '"v1"'
     ranges: bool = True
+    content_range: str = "bytes {start}-{last}/{total}"
     redirect: bool = False
     pause_s: float = 0.0  # between pieces
     requests: list = field(default_factory=list)
@@ -44,9 +48,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         it = self.server.behaviour
         if it.redirect and not self.path.startswith("/cdn"):
+            first = not self.path.startswith("/hop")
             self.send_response(HTTPStatus.FOUND)
-            self.send_header("Location", f"/cdn{self.path}")
-            if it.digest:
+            self.send_header("Location", f"{'/hop' if first else '/cdn'}{self.path}")
+            if it.digest and first:
                 self.send_header("X-Linked-Etag", f'"{it.digest}"')
             self.end_headers()
             return
@@ -63,8 +68,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
             return
         self.send_response(HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(it.file) - 1}/{len(it.file)}")
+        if start and it.content_range:
+            numbers = {"start": start, "last": len(it.file) - 1, "total": len(it.file)}
+            self.send_header("Content-Range", it.content_range.format(**numbers))
         self.send_header("Content-Length", str(len(it.file) - start))
         if it.etag:
             self.send_header("ETag", it.etag)
@@ -149,6 +155,45 @@ def test_another_file_on_the_server_is_not_appended(server, monkeypatch):
     assert download(ROW).read_bytes() == FILE
 
 
+@pytest.mark.parametrize("sent", ["bytes 0-{last}/{total}", ""])
+def test_another_range_than_was_asked_for_is_not_appended(server, monkeypatch, sent):
+    monkeypatch.setattr(module, "ATTEMPTS", 2)
+    server.content_range, server.faults = sent, [300_000]
+    with pytest.raises(DownloadError, match="sent another range"):
+        download(ROW)
+    assert cached() == []
+
+
+def test_old_bytes_never_stand_under_a_new_etag(server, monkeypatch):
+    """Whoever was killed between the two would go on with the wrong file."""
+    folder = cache_directory()
+    folder.mkdir()
+    part = folder / f"{ROW.filename}.part"
+    part.write_bytes(b"x" * 300_000)
+    part.with_name(f"{part.name}.etag").write_text('"v0"')
+    seen, note = [], module.Part._note_etag
+
+    def noted(self, headers):
+        seen.append(part.stat().st_size)
+        note(self, headers)
+
+    monkeypatch.setattr(module.Part, "_note_etag", noted)
+    assert download(ROW).read_bytes() == FILE
+    assert seen == [0]
+
+
+def test_the_bytes_are_on_the_disk_before_the_name(server, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def noted(file):
+        synced.append(cached())
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    download(ROW)
+    assert synced == [[f"{ROW.filename}.part", f"{ROW.filename}.part.etag"]]
+
+
 def test_a_whole_part_that_was_not_moved(server):
     folder = cache_directory()
     folder.mkdir()
@@ -157,7 +202,7 @@ def test_a_whole_part_that_was_not_moved(server):
     assert download(ROW).read_bytes() == FILE
 
 
-@pytest.mark.parametrize("status", [HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS])
+@pytest.mark.parametrize("status", [HTTPStatus(code) for code in (408, 429, 500, 503)])
 def test_passing_faults_are_tried_again(server, status):
     server.faults = [status, 0, status]
     assert download(ROW).read_bytes() == FILE
@@ -174,11 +219,31 @@ def test_other_faults_are_final_and_say_what_to_do(server, status):
     assert len(server.requests) == 1 and cached() == []
 
 
-def test_it_gives_up_after_a_while(server):
+def test_it_gives_up_after_a_while(server, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(module.time, "sleep", pauses.append)
     server.faults = [HTTPStatus.BAD_GATEWAY] * 100
     with pytest.raises(DownloadError, match="5 attempts"):
         download(ROW)
     assert len(server.requests) == 5
+    assert pauses == [0.001, 0.002, 0.004, 0.008]
+
+
+@pytest.mark.parametrize(
+    "error", [ssl.SSLError("gone"), http.client.IncompleteRead(b""), ConnectionResetError("gone")]
+)
+def test_a_connection_that_breaks_is_tried_again(server, monkeypatch, error):
+    errors, shown = [error], transfer._shown
+
+    def broken(chunks, *arguments):
+        yield next(chunks)
+        if errors:
+            raise errors.pop()
+        yield from shown(chunks, *arguments)
+
+    monkeypatch.setattr(transfer, "_shown", broken)
+    assert download(ROW).read_bytes() == FILE
+    assert len(server.requests) == 2
 
 
 def test_a_server_that_says_nothing(server, monkeypatch):
@@ -204,6 +269,11 @@ def test_the_digest_that_hugging_face_names(server, redirect, right):
         with pytest.raises(DownloadError, match=server.digest):
             download(ROW)
         assert cached() == [] and len(server.requests) == 2
+
+
+def test_an_etag_that_is_no_digest(server):
+    server.digest = "ab" * 20  # Git's, of a small file
+    assert download(ROW).read_bytes() == FILE
 
 
 @pytest.mark.parametrize("file", [FILE[:-4], FILE + b"more", b"<html>sorry</html>"])
@@ -289,6 +359,20 @@ def test_without_a_network(server, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(DownloadError, match="Connection refused"):
         download(ROW)
+
+
+def test_each_mirror_stands_for_its_own_hosts(monkeypatch):
+    monkeypatch.delenv("KERAS_SE_WEIGHTS_MIRROR", raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror/hf/")
+    assert module.mirrored("https://huggingface.co/timm/a") == "https://mirror/hf/timm/a"
+    for other in ("https://github.com/a", "https://huggingface.com/a"):
+        assert module.mirrored(other) == other
+
+
+def test_the_cache_is_in_the_folder_of_keras(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/anna")
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    assert cache_directory() == Path("/home/anna/.keras/keras_se")
 
 
 def test_a_mirror_must_be_http(server, monkeypatch):

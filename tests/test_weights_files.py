@@ -181,13 +181,13 @@ def test_a_tensor_inside_its_storage(tmp_path):
     assert read_checkpoint(path)["w"].tolist() == [0, 0, 0]
 
 
-def legacy_file(path, size=4):
+def legacy_file(path, size=4, keys=("0",)):
     """The same tensor as the stream of before, of a machine with the other order of bytes."""
     with zipfile.ZipFile(tensor_file(path)) as file:
         data = file.read("archive/data.pkl")
     header = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": False})
     storage = struct.pack(">q", size) + np.arange(4, dtype=">f4").tobytes()
-    path.write_bytes(b"".join(map(protocol2, header)) + data + protocol2(["0"]) + storage)
+    path.write_bytes(b"".join(map(protocol2, header)) + data + protocol2(list(keys)) + storage)
     return path
 
 
@@ -208,6 +208,15 @@ def test_a_storage_that_is_part_of_another(tmp_path):
 def test_a_legacy_storage_of_another_size_is_refused(tmp_path, size):
     with pytest.raises(ValueError, match=rf"storage '0' of {size}, not 4"):
         read_checkpoint(legacy_file(tmp_path / "a.pth", size))
+
+
+def test_a_legacy_file_without_its_numbers_is_refused(tmp_path):
+    path = legacy_file(tmp_path / "a.pth", keys=[])
+    with pytest.raises(ValueError, match=r"no bytes of storages \['0'\]"):
+        read_checkpoint(path)
+    path.write_bytes(legacy_file(path).read_bytes()[:-12])  # one number of four
+    with pytest.raises(ValueError, match="smaller than requested"):
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """TensorFlow's converter, called so that the file is what a recipe says."""
 
 import contextlib
+import itertools
 import logging
 import re
 import warnings
@@ -42,9 +43,10 @@ def convert_file(
     with _quiet():
         # Without the model as second argument: with it, BatchNorm stays unfolded
         # (measured with TensorFlow 2.21).
-        converter = tf.lite.TFLiteConverter.from_concrete_functions(
-            [function.get_concrete_function(signature)]
-        )
+        concrete = function.get_concrete_function(signature)
+        if images is not None and recipe.needs_calibration:
+            _check_loops(concrete, lowered, recipe)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
         if recipe.weights != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if recipe.weights == "float16":
@@ -72,6 +74,23 @@ def convert_file(
             if recipe.activations == "int8":
                 return quantize_int8(calibrated, recipe, io, images)
             return finish(quantize_int16(calibrated, io)), calibrated
+
+
+def _check_loops(concrete, lowered: keras.Model, recipe: Recipe) -> None:
+    """Raise for a loop, which integers lack.
+
+    In one that fills an array, such as `keras.ops.map`, TensorFlow's calibrator (2.21) ends the
+    process.
+    """
+    graph = concrete.graph.as_graph_def()
+    functions = (function.node_def for function in graph.library.function)
+    nodes = itertools.chain(graph.node, *functions)
+    loops = sorted(node.name for node in nodes if node.op in ("StatelessWhile", "While"))
+    if loops:
+        raise RuntimeError(
+            f"Recipe {recipe.name!r} takes no loops, of which {lowered.name!r} has {len(loops)}; "
+            f"one that computes in float does. Received: {loops[:3]}"
+        )
 
 
 @contextlib.contextmanager

@@ -74,12 +74,15 @@ def _read_stream(path):
         return storages[key]
 
     result = unpickle(stream, promise_storage)
-    for key in unpickle(stream):
+    stored = unpickle(stream)
+    if missing := sorted(storages.keys() - set(stored)):
+        raise ValueError(f"{_not_ours(path)}: no bytes of storages {missing}")
+    for key in stored:
         array = storages[key]
         (size,) = np.frombuffer(stream.read(8), f"{order}i8")
         if size != array.size:
             raise ValueError(f"{_not_ours(path)}: storage {key!r} of {size}, not {array.size}")
-        array[:] = np.frombuffer(stream.read(array.nbytes), array.dtype)
+        array[:] = np.frombuffer(stream.read(array.nbytes), array.dtype, array.size)
     return result
 
 

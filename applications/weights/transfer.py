@@ -1,6 +1,7 @@
 """One file over HTTP: received in parts that a later attempt continues."""
 
 import http.client
+import os
 import re
 import ssl
 import sys
@@ -33,7 +34,7 @@ class Part:
 
     def receive(self, url: str, name: str) -> str:
         """Fetch what is missing; return the SHA-256 that the server names, or ""."""
-        request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
+        request = urllib.request.Request(url)
         if resumable := self.path.is_file() and self.etag.is_file():
             request.add_header("Range", f"bytes={self.path.stat().st_size}-")
             request.add_header("If-Range", self.etag.read_text())
@@ -41,13 +42,14 @@ class Part:
         with urllib.request.build_opener(redirects).open(request, timeout=TIMEOUT_S) as response:
             resumed = resumable and response.status == HTTPStatus.PARTIAL_CONTENT
             start = self.path.stat().st_size if resumed else 0
-            if resumed and not response.headers["Content-Range"].startswith(f"bytes {start}-"):
+            sent = response.headers["Content-Range"] or ""
+            if resumed and not sent.startswith(f"bytes {start}-"):
                 self.remove()
                 raise ConnectionError("the server sent another range than was asked for")
-            self._note_etag(response.headers)
             length = response.headers["Content-Length"]
             total = start + int(length) if length else None
             with self.path.open("ab" if resumed else "wb") as file:
+                self._note_etag(response.headers)  # now that nothing of another file is there
                 for chunk in _shown(
                     iter(lambda: response.read1(CHUNK_BYTES), b""), name, start, total
                 ):
@@ -65,6 +67,8 @@ class Part:
             self.etag.unlink(missing_ok=True)
 
     def move(self, target: Path):
+        with self.path.open("rb+") as file:
+            os.fsync(file)  # or a power cut may leave the new name with nothing in it
         self.path.replace(target)
         self.etag.unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ from typing import Literal
 import keras
 import numpy as np
 
+from ..files import replacing
 from ..surgery.found_gates import find_gates
 from . import figures
 from .gates import gates
@@ -140,5 +141,6 @@ def _save(drawn, folder) -> tuple[str, ...]:
     paths = [folder / f"{name}.png" for name in drawn]
     folder.mkdir(parents=True, exist_ok=True)
     for path, figure in zip(paths, drawn.values(), strict=True):
-        figure.savefig(path)
+        with replacing(path) as temporary:
+            figure.savefig(temporary)
     return tuple(map(str, paths))

@@ -25,7 +25,7 @@ class ResidualTail(keras.layers.Layer):
     `gate` if there is one.
 
     Args:
-        gate: None, or a layer that keeps the shape of the residual (see `GATES`).
+        gate: None, or a layer that keeps the shape of the residual (see `GATES`), in any precision.
         activation: activation after the addition.
         inner_activation: activation between BatchNorm and the gate; None in the papers,
             "relu" in the released SE-ResNet-18 and 34.
@@ -110,17 +110,21 @@ class ResidualTail(keras.layers.Layer):
             return self._call_fused(self.gate, residual, shortcut, training)
         residual = self.gate_input(residual, training)
         if self.gate is not None:
-            residual = self.gate(residual, training=training)
+            residual = ops.cast(self.gate(residual, training=training), self.compute_dtype)
         return self.activation(residual + shortcut)
 
     def _fuses(self, residual, training) -> bool:
-        linear = self.inner_activation is keras.activations.linear
-        by_means = linear and isinstance(self.gate, MeanGate) and self.gate.uses_means
-        return self.fused and by_means and not self.norm.uses_kernel(residual, training)
+        gate, linear = self.gate, self.inner_activation is keras.activations.linear
+        if not self.fused or not linear or gate is None:
+            return False
+        if gate.activity_regularizer is not None:  # it sees what the gate returns
+            return False
+        by_means = isinstance(gate, MeanGate) and gate.uses_means
+        return by_means and not self.norm.uses_kernel(residual, training)
 
     def _call_fused(self, gate, residual, shortcut, training):
         scale, offset, means = self.norm.affine_map(residual, training, means=True)
-        gates = gate.excite_means(ops.cast(means, self.compute_dtype))  # (b, 1, 1, c)
+        gates = gate.excite_means(ops.cast(means, gate.compute_dtype))  # (b, 1, 1, c)
         gates = ops.cast(gates, scale.dtype)
         x, shortcut = ops.cast(residual, scale.dtype), ops.cast(shortcut, scale.dtype)
         summed = x * (gates * scale) + (gates * offset + shortcut)

@@ -9,7 +9,9 @@ IDENTITIES = (
     keras.layers.GaussianDropout,
     keras.layers.GaussianNoise,
     keras.layers.Identity,
+    keras.layers.SpatialDropout1D,
     keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
     # Augmentation. Some draw their random numbers at inference too, and use none of them.
     keras.layers.AugMix,
     keras.layers.CutMix,

@@ -15,6 +15,8 @@ def average_pool(operation, graph, lowering, recipe):
         return None
     if not isinstance(operation, keras.layers.GlobalAveragePooling2D):
         return None
+    if operation.data_format != "channels_last":
+        return None
     height, width = operation.input.shape[1:3]
 
     def build(new):

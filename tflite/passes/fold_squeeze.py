@@ -29,8 +29,11 @@ def fold_squeeze(operation, graph, lowering, recipe):
     pool = graph.producer(operation)
     if not isinstance(pool, keras.layers.GlobalAveragePooling2D):
         return None
+    if pool.data_format != "channels_last":
+        return None
     before = graph.producer(pool)
-    norm = before if isinstance(before, keras.layers.BatchNormalization) else None
+    is_norm = isinstance(before, keras.layers.BatchNormalization) and before.axis in (-1, 3)
+    norm = before if is_norm else None
     conv = graph.producer(norm) if norm is not None else before
     if not isinstance(conv, keras.layers.Conv2D) or not _is_matrix(conv):
         return None

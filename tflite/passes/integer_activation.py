@@ -9,10 +9,14 @@ from ...lowering import add_layer
 
 _ACTIVATED = (
     keras.layers.Conv1D,
+    keras.layers.Conv1DTranspose,
     keras.layers.Conv2D,
     keras.layers.Conv2DTranspose,
     keras.layers.Dense,
+    keras.layers.DepthwiseConv1D,
     keras.layers.DepthwiseConv2D,
+    keras.layers.EinsumDense,
+    keras.layers.SeparableConv1D,
     keras.layers.SeparableConv2D,
 )
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., 2017
@@ -39,6 +43,14 @@ FORMS: dict[Callable, Callable] = {
     keras.activations.mish: lambda x: x * ops.tanh(_softplus(x)),
     keras.activations.selu: lambda x: _SELU_SCALE * _elu(x, _SELU_ALPHA),
     keras.activations.softplus: _softplus,
+}
+# The classes behind `keras.ops.elu` and its like are private.
+_OPERATIONS = {
+    "Celu": keras.activations.celu,
+    "Elu": keras.activations.elu,
+    "LogSigmoid": keras.activations.log_sigmoid,
+    "Selu": keras.activations.selu,
+    "Softplus": keras.activations.softplus,
 }
 
 
@@ -74,8 +86,10 @@ def integer_activation(operation, graph, lowering, recipe):
     if recipe.activations == "float32":
         return None
     kind = type(operation)
-    if kind is keras.layers.ELU:
+    if kind is keras.layers.ELU or _is_operation(operation, "Elu"):
         options = {"function": "elu", "alpha": operation.alpha}
+    elif _is_operation(operation, *_OPERATIONS) and getattr(operation, "alpha", 1.0) == 1.0:
+        options = {"function": _OPERATIONS[kind.__name__].__name__}
     elif kind in (keras.layers.Activation, *_ACTIVATED) and operation.activation in FORMS:
         options = {"function": operation.activation.__name__}
     else:
@@ -90,3 +104,8 @@ def integer_activation(operation, graph, lowering, recipe):
         return IntegerActivation(**options, name=name, dtype="float32")(x)
 
     return build
+
+
+def _is_operation(operation, *names: str) -> bool:
+    """Whether it is one of `keras.ops`; a layer of the user's may have the same name."""
+    return not isinstance(operation, keras.Layer) and type(operation).__name__ in names

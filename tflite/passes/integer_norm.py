@@ -85,7 +85,9 @@ def _parts(operation):
     kind, x = type(operation), getattr(operation, "input", None)
     if x is None:
         return None
-    if kind is layers.UnitNormalization or kind.__name__ == "Normalize":  # of keras.ops, private
+    # The class of keras.ops is private; a layer of the user's may have its name.
+    normalize = kind.__name__ == "Normalize" and not isinstance(operation, keras.Layer)
+    if kind is layers.UnitNormalization or normalize:
         last = _axes(operation.axis, x) == (len(x.shape) - 1,)
         if not last or getattr(operation, "order", 2) != 2:
             return None

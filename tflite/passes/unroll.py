@@ -5,7 +5,15 @@ import keras
 from ...lowering import add_layer
 
 _LONGEST = 256  # steps: a file grows with them
-_RECURRENT = (keras.layers.GRU, keras.layers.LSTM, keras.layers.SimpleRNN)
+_RECURRENT = (
+    keras.layers.ConvLSTM1D,
+    keras.layers.ConvLSTM2D,
+    keras.layers.ConvLSTM3D,
+    keras.layers.GRU,
+    keras.layers.LSTM,
+    keras.layers.RNN,
+    keras.layers.SimpleRNN,
+)
 
 
 def unroll(operation, graph, lowering, recipe):
@@ -30,8 +38,8 @@ def unrolled(operation, taker: str, others: str = ""):
         RuntimeError: for more steps than a file should grow by.
     """
     both_ways = type(operation) is keras.layers.Bidirectional
-    wrapped = operation.forward_layer if both_ways else operation
-    if type(wrapped) not in _RECURRENT or wrapped.unroll:
+    wrapped = [operation.forward_layer, operation.backward_layer] if both_ways else [operation]
+    if any(type(each) not in _RECURRENT for each in wrapped) or all(x.unroll for x in wrapped):
         return None
     steps = operation.input.shape[1]
     if steps > _LONGEST:

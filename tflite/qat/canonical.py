@@ -11,6 +11,7 @@ from .operators import (
     activation,
     affine,
     average,
+    normalization,
     operator,
     pairwise,
     permuted_channels,
@@ -69,7 +70,9 @@ class _Rewrite:
         return operation.name
 
     def call(self, node: Node, operation, *args, **kwargs):
-        name, kind = self.name(operation), type(operation).__name__
+        name = self.name(operation)
+        # The classes of keras.ops are private; a layer of the user's may have the name of one.
+        kind = "" if isinstance(operation, keras.Layer) else type(operation).__name__
         if isinstance(operation, layers.SeparableConv2D):
             return _activated(operation, separable(operation, args[0], name), name)
         if isinstance(operation, layers.BatchNormalization):
@@ -77,9 +80,7 @@ class _Rewrite:
         if isinstance(operation, layers.Rescaling) and not _by_position(operation):
             return affine(args[0], operation.scale, operation.offset, name)
         if isinstance(operation, layers.Normalization):
-            std = np.sqrt(np.maximum(operation.variance, keras.config.epsilon()))
-            mean = np.asarray(operation.mean)
-            return affine(args[0], 1 / std, -mean / std, name)
+            return normalization(operation, args[0], name)
         if isinstance(operation, (layers.Add, layers.Multiply)) and len(args[0]) > 2:
             return pairwise(operation, args[0], name)
         if isinstance(operation, layers.Average):
@@ -87,7 +88,7 @@ class _Rewrite:
         if kind in ("GetItem", "Stack") and (permuted := _permuted(operation, *args)) is not None:
             source, order = permuted
             return permuted_channels(source, order, name)
-        if not isinstance(operation, keras.Layer) and kind in (*OPERATORS, *DIVISIONS):
+        if kind in (*OPERATORS, *DIVISIONS):
             return operator(operation, kind, *args, **kwargs)
         if isinstance(operation, (layers.Activation, layers.ReLU, layers.Softmax)):
             return activation(operation, args[0], name)
@@ -107,6 +108,11 @@ class _Rewrite:
         return outputs
 
     def batch_norm(self, node: Node, operation, x, name: str):
+        if operation.axis not in (-1, len(x.shape) - 1):
+            raise ValueError(
+                f"{name!r} normalises along axis {operation.axis}; only the last one, that of the "
+                "channels, is quantized"
+            )
         producer = node.inputs[0]
         linear = producer.is_a(*_CONVOLUTIONS, layers.SeparableConv2D) and (
             producer.operation.activation is keras.activations.linear

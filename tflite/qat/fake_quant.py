@@ -100,7 +100,8 @@ class FakeQuant(keras.layers.Layer):
         x = ops.stop_gradient(inputs)
         seen = ops.cast(ops.stack([ops.min(x), ops.max(x)]), self.ranges.dtype)
         mine = ops.arange(self.sources) == source
-        rate = ops.maximum(1.0 - self.momentum, 1.0 / (self.batches + 1.0))
+        slowest = 0.0 if self.observing else 1.0 - self.momentum  # of pictures, the mean of all
+        rate = ops.maximum(slowest, 1.0 / (self.batches + 1.0))
         rate = ops.where(mine, rate, 0.0)[:, None]
         self.ranges.assign(self.ranges + rate * (seen - self.ranges))
         self.batches.assign(self.batches + ops.cast(mine, self.batches.dtype))

@@ -38,6 +38,13 @@ def affine(x, scale, offset, name: str, trainable: bool = False):
     return add_layer(layer, x, [scale.reshape(1, 1, channels, 1), offset])
 
 
+def normalization(layer, x, name: str):
+    """(x - mean) / std, or inverted, x std + mean."""
+    mean, variance = np.asarray(layer.mean), np.asarray(layer.variance)
+    std = np.maximum(np.sqrt(variance), keras.config.epsilon())
+    return affine(x, std, mean, name) if layer.invert else affine(x, 1 / std, -mean / std, name)
+
+
 def _per_channel(values, channels: int, name: str) -> np.ndarray:
     """A number for each channel, from one or from values (..., c) that differ along c alone."""
     values = np.asarray(values, "float32")
