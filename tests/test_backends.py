@@ -3,11 +3,16 @@
 The expectations come from NumPy or from the lowered form, never from another backend.
 """
 
+import dataclasses
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,7 +20,11 @@ import pytest
 from keras import ops
 
 from keras_se.applications import SEResNetCIFAR, registry
-from keras_se.applications.preprocessing import Preprocessing
+from keras_se.applications.blocks.branches import BranchedSpec
+from keras_se.applications.construction.choices import customise
+from keras_se.applications.construction.constructor import constructor
+from keras_se.applications.construction.spec import Variant
+from keras_se.applications.preprocessing import IMAGENET, Preprocessing
 from keras_se.explain import grad_cam
 from keras_se.layers import (
     CONVS,
@@ -37,6 +46,7 @@ MAKERS = {
     "shortcut": partial(PaddedShortcut, 64, strides=2),
     "average": partial(DilatedAverage, 2),
 }
+PROGRAM = Path(__file__).with_name("compilations.py")
 X = np.random.default_rng(0).normal(size=(2, 9, 8, 32)).astype("float32")
 
 
@@ -149,24 +159,35 @@ def test_a_network_runs_and_trains():
     assert np.isfinite(model.train_on_batch(pictures, np.array([0, 1])))
 
 
-def smallest_networks():
-    """Name of the one with the fewest weights of every family, attention and convolution."""
-    smallest = {}
-    for name, constructor in registry.MODELS.items():
-        spec = constructor.spec
-        kind = constructor.__module__, spec.attention, getattr(spec, "conv", None)
-        size = next(iter(spec.variants.values())).parameters
-        smallest[kind] = min(smallest.get(kind, (size, name)), (size, name))
-    return [name for _, name in smallest.values()]
+def short(spec):
+    """A network with two blocks in its first stage and one in each other, none repeated."""
+    if hasattr(spec, "depths"):
+        depths = [min(2, spec.depths[0])] + [1] * (len(spec.depths) - 1)
+        return dataclasses.replace(spec, depths=tuple(depths))
+    if isinstance(spec, BranchedSpec):
+        once = [next(equal) for _, equal in groupby(spec.layers, itemgetter(1))]
+        return dataclasses.replace(spec, layers=tuple(once))
+    return spec
+
+
+def kinds_of_network():
+    """Every network, shortened; one of those that differ in their depth alone."""
+    no_part = {"name": "", "imagenet_trunk": None, "preprocess": IMAGENET}
+    kinds = {}
+    for name, made in registry.MODELS.items():
+        variants = {"short": Variant(0, 0.0)}
+        spec = dataclasses.replace(short(customise(made.spec)), variants=variants)
+        kind = repr(dataclasses.replace(spec, **no_part))
+        kinds.setdefault(kind, pytest.param(spec, id=name))
+    return kinds.values()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="XLA is TensorFlow's and JAX's")
-@pytest.mark.parametrize("name", smallest_networks())
-def test_every_kind_of_network_trains_a_step_under_xla(name):
-    constructor = registry.MODELS[name]
-    size = constructor.spec.min_size
-    model = constructor(weights=None, input_shape=(size, size, 3), classes=5)
+@pytest.mark.parametrize("spec", kinds_of_network())
+def test_every_network_trains_a_step_under_xla(spec):
+    size = spec.min_size
+    model = constructor(spec, "Short.")(weights=None, input_shape=(size, size, 3), classes=5)
     model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", jit_compile=True)
     before = [ops.convert_to_numpy(weight).copy() for weight in model.trainable_weights]
     pictures = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype("float32")
@@ -175,6 +196,21 @@ def test_every_kind_of_network_trains_a_step_under_xla(name):
     assert all(np.isfinite(weight).all() for weight in after)
     # A scale or gate that starts at zero holds back what lies before it, in the first step.
     assert np.mean([np.any(old != new) for old, new in zip(before, after, strict=True)]) > 0.5
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="XLA is TensorFlow's and JAX's")
+def test_xla_compiles_once_for_every_size(tmp_path):
+    """In training and prediction, of fixed and unknown sizes: the first step of each, no other."""
+    flags = f"--xla_dump_to={tmp_path} --xla_backend_optimization_level=0"  # takes less time
+    environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(PROGRAM.parents[1])}
+    command = [sys.executable, PROGRAM, tmp_path]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    seen = set()
+    for kind, method, size, programs in json.loads(done.stdout.splitlines()[-1]):
+        seen.add((kind, method, *size))
+        assert set(programs) == {len(seen)}, (kind, method, size, programs)
+    assert len(seen) == 6
 
 
 def test_preprocessing_of_tensors_is_that_of_arrays():

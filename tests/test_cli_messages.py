@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import time
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from keras_se import files, tflite
 from keras_se.applications import SEResNetCIFAR, list_models
 from keras_se.applications.preprocessing import MODES
 from keras_se.cli._flags import with_flags
+from keras_se.cli._signals import Terminated, sigterm_raises
 from keras_se.tflite.inputs.normalisation import RAW_PIXELS, normalises
 from keras_se.training.run.checkpoint import Checkpoint
 
@@ -261,3 +263,20 @@ def test_a_training_says_where_it_stopped_and_where_it_resumes(folder, tmp_path,
     status, printed, _ = call("train", *options)
     assert status == 0 and printed.startswith("resumed after epoch 1, step 1\nEpoch 2/2")
     assert "of 3 validation pictures after 2 epochs" in printed
+
+
+@pytest.mark.parametrize(
+    "number, expected", [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_within_a_destructor_ends_a_command_too(number, expected):
+    """Python drops what is raised there."""
+
+    class Held:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    with pytest.raises(KeyboardInterrupt) as info, sigterm_raises():
+        Held()
+        for _ in range(500):
+            time.sleep(0.01)
+    assert info.type is expected

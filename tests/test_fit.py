@@ -3,11 +3,13 @@
 import csv
 import doctest
 import importlib
+import itertools
 import json
 import shutil
 import signal
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -444,6 +446,26 @@ def test_nothing_is_traced_after_the_first_step_and_the_first_validation(data, t
     fit(settings(data, tmp_path, jit=jit), model=model, callbacks=[Count()])
     assert (len(steps), len(epochs)) == (12, 3)
     assert len(set(steps)) == len(set(epochs)) == 1
+
+
+@pytest.mark.parametrize(
+    "verbose, left, rate",
+    [
+        (1, ["Epoch 1/3", "Epoch 2/3 (about 4 min left)", "Epoch 3/3 (about 2 min left)"], "/s: "),
+        (2, ["(about 4 min left)", "(about 2 min left)", "seconds 120"], "_per_second "),
+    ],
+)
+def test_progress_tells_pictures_per_second_and_what_is_left(
+    data, tmp_path, capsys, monkeypatch, verbose, left, rate
+):
+    """A bar tells it when an epoch begins, a line when it ends."""
+    clock = SimpleNamespace(perf_counter=itertools.count(step=24).__next__)  # 4 steps and the end
+    monkeypatch.setattr("keras_se.training.run.progress.time", clock)
+    fit(settings(data, tmp_path, verbose=verbose), model=network())
+    printed = capsys.readouterr().out
+    told = [line for line in printed.splitlines() if line.startswith("Epoch ")]
+    assert all(line.endswith(end) for line, end in zip(told, left, strict=True)), told
+    assert f"images{rate}0.4167" in printed
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a strategy of TensorFlow")

@@ -305,7 +305,11 @@ def test_values_win_over_the_file_and_the_file_over_the_preset(tmp_path):
     "values, message",
     [
         ({"crop": "random"}, "one of"),
-        ({"epochs": 0}, "epochs"),
+        ({"epochs": 0}, "`epochs` must be a whole number of at least 1"),
+        ({"seed": 1.5}, "`seed` must be a whole number of at least 0"),
+        ({"devices": -1}, "`devices` must be a whole number of at least 0"),
+        ({"checkpoint_steps": True}, "`checkpoint_steps` must be a whole number"),
+        ({"seed": 2**31}, r"`seed` must be a number in \[0, 2147483648\)"),
         ({"epochs": 3, "head_epochs": 3}, "besides"),
         ({"schedule": "step"}, "warm-up"),
         ({"label_smoothing": 1.0}, "label_smoothing"),

@@ -2,8 +2,11 @@
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+
+AGAIN_SECONDS = 0.05
 
 
 class Terminated(KeyboardInterrupt):
@@ -22,6 +25,34 @@ def sigterm_raises() -> Iterator[None]:
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield
+        with _nothing_lost():
+            yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _nothing_lost() -> Iterator[None]:
+    """Repeat a signal whose exception Python has dropped.
+
+    A handler runs wherever the program is. What it raises within a destructor or the callback
+    of a weak reference, of which Keras and TensorFlow have many, Python prints and forgets.
+    """
+    before = sys.unraisablehook
+    timers: list[threading.Timer] = []
+
+    def repeat(dropped):
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            return before(dropped)
+        number = signal.SIGTERM if isinstance(dropped.exc_value, Terminated) else signal.SIGINT
+        timers.append(threading.Timer(AGAIN_SECONDS, signal.raise_signal, [number]))
+        timers[-1].daemon = True
+        timers[-1].start()
+
+    sys.unraisablehook = repeat
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for timer in timers:
+            timer.cancel()

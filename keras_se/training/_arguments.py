@@ -1,12 +1,6 @@
 """Checks of numbers that arrive as arguments."""
 
-from numbers import Integral, Real
-
-
-def check_positive_int(name: str, value) -> None:
-    """Raise unless `value` is an integer of at least 1 (a NumPy integer is one, a bool is not)."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
+from numbers import Real
 
 
 def check_positive(name: str, value) -> None:

@@ -2,7 +2,7 @@
 
 import keras
 
-from ._arguments import check_positive_int
+from ..layers._common import check_count
 
 
 class FreezeBatchNorm(keras.callbacks.Callback):
@@ -46,7 +46,7 @@ class FreezeBatchNorm(keras.callbacks.Callback):
 
     def __init__(self, last_epochs: int):
         super().__init__()
-        check_positive_int("last_epochs", last_epochs)
+        check_count("last_epochs", last_epochs)
         self.last_epochs = last_epochs
         self._frozen: list[keras.layers.Layer] = []
         self._rebuilt = False

@@ -11,7 +11,8 @@ References:
 
 import keras
 
-from ._arguments import check_number, check_positive, check_positive_int
+from ..layers._common import check_count
+from ._arguments import check_number, check_positive
 from .loss import SmoothedCrossentropy
 from .optimizer import L2SGD, warmup_cosine
 from .precision import check_built, check_precision, last_operation, set_precision
@@ -75,9 +76,9 @@ def compile_for_training(
     >>> sorted(history.history)
     ['accuracy', 'loss']
     """
-    check_positive_int("steps_per_epoch", steps_per_epoch)
-    check_positive_int("epochs", epochs)
-    check_positive_int("batch_size", batch_size)
+    check_count("steps_per_epoch", steps_per_epoch)
+    check_count("epochs", epochs)
+    check_count("batch_size", batch_size)
     check_positive("base_learning_rate", base_learning_rate)
     check_number("warmup_fraction", warmup_fraction, 0, 1)
     check_number("weight_decay", weight_decay, 0)

@@ -11,7 +11,8 @@ References:
 import keras
 from keras import ops
 
-from ._arguments import check_number, check_positive, check_positive_int
+from ..layers._common import check_count
+from ._arguments import check_number, check_positive
 
 
 @keras.saving.register_keras_serializable("keras_se")
@@ -91,7 +92,7 @@ def warmup_cosine(peak: float, steps: int, warmup_fraction: float = 0.05):
     [0.04, 0.4, 0.2, 0.0]
     """
     check_positive("peak", peak)
-    check_positive_int("steps", steps)
+    check_count("steps", steps)
     check_number("warmup_fraction", warmup_fraction, 0, 1)
     warmup_steps = min(round(warmup_fraction * steps), steps - 1)
     if warmup_steps == 0:

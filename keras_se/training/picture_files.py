@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ..layers._common import check_count
 from ..picture_folders import SUFFIXES, class_folders, picture_files
-from ._arguments import check_positive_int
 
 
 def find_pictures(directory: Path) -> dict[str, list[Path]]:
@@ -32,5 +32,5 @@ def check_size(image_size) -> tuple[int, int]:
     if len(size) != 2:
         raise ValueError(f"`image_size` must be one or two integers. Received: {image_size!r}")
     for pixels in size:
-        check_positive_int("image_size", pixels)
+        check_count("image_size", pixels)
     return size

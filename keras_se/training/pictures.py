@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..layers._common import check_count
 from ..picture_reading import MODES, read_picture
-from ._arguments import check_positive_int
 from .picture_files import check_size, find_pictures
 
 
@@ -85,7 +85,7 @@ def pictures_from_directory(
         raise ValueError(
             f"`channels` must be one of {list(MODES)}. Received: channels={channels!r}"
         )
-    check_positive_int("max_size_bytes", max_size_bytes)
+    check_count("max_size_bytes", max_size_bytes)
     files = find_pictures(Path(directory))
     labels = [label for label, paths in enumerate(files.values()) for _ in paths]
     shape = (len(labels), *size, channels)

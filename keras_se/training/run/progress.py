@@ -9,7 +9,7 @@ from .state import Record
 
 
 class Progress(keras.callbacks.Callback):
-    """Keras' bar with pictures per second, and the time that the run has left.
+    """Keras' bar, or a line per epoch, with pictures per second and the time that is left.
 
     Adds `images_per_second` (without the first step, which compiles), `seconds` and
     `learning_rate` to the logs of an epoch.
@@ -60,10 +60,13 @@ class Progress(keras.callbacks.Callback):
             self._bar.update(self.params["steps"], shown, finalize=True)
         elif self.verbose == 2:
             line = "  ".join(f"{name} {value:.4g}" for name, value in figures)
-            print(f"Epoch {epoch + 1}/{self.params['epochs']}: {line}", flush=True)
+            left = self._left(epoch + 1)
+            print(f"Epoch {epoch + 1}/{self.params['epochs']}: {line}{left}", flush=True)
 
     def _left(self, epoch: int) -> str:
-        if self._epoch_seconds is None:
+        """What the epochs from this one on take, by the last whole one."""
+        epochs = self.params["epochs"] - epoch
+        if self._epoch_seconds is None or not epochs:
             return ""
-        minutes = self._epoch_seconds * (self.params["epochs"] - epoch) / 60
+        minutes = self._epoch_seconds * epochs / 60
         return f" (about {minutes:.0f} min left)" if minutes >= 1.5 else " (about a minute left)"

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from .._arguments import check_number, check_positive, check_positive_int
+from ...layers._common import check_count
+from .._arguments import check_number, check_positive
 from ..precision import POLICIES
 
 CHOICES = {
@@ -76,10 +77,9 @@ def check_values(settings) -> None:
             raise ValueError(f"`{name}` must be true or false. Received: {name}={values[name]!r}")
     for name in POSITIVE_INTS:
         if values[name] is not None:
-            check_positive_int(name, values[name])
+            check_count(name, values[name])
     for name in COUNTS:
-        if isinstance(values[name], bool) or not isinstance(values[name], int):
-            raise ValueError(f"`{name}` must be an integer. Received: {name}={values[name]!r}")
+        check_count(name, values[name], minimum=0)
         check_number(name, values[name], 0, 2**31)
     for name in NOT_NEGATIVE:
         check_number(name, values[name], 0)
