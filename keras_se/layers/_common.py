@@ -1,9 +1,12 @@
-"""What the attention layers share: argument checks, the reduced width, safe means."""
+"""What the attention layers share: argument checks, the reduced width, safe means and maxima."""
 
 import numbers
 
 import keras
 from keras import ops
+
+# By how much of itself a value may change when it is rounded.
+_ROUNDING = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
 
 def check_count(argument: str, value, minimum: int = 1) -> int:
@@ -79,3 +82,28 @@ def mean(x, axis, keepdims: bool = False):
     if dtype not in ("float16", "bfloat16"):
         return ops.mean(x, axis=axis, keepdims=keepdims)
     return ops.cast(ops.mean(ops.cast(x, "float32"), axis=axis, keepdims=keepdims), dtype)
+
+
+def largest(x, axis, keepdims: bool = False):
+    """Maximum over `axis`. Its gradient is shared by the values that equal it.
+
+    That of `keras.ops.max` divides by the number of such values. A compiler may compute both sides
+    of the comparison anew and round them differently; none is equal then, and 0 / 0 is NaN (seen
+    in CBAM-ResNet with JAX's XLA). So a value counts here that is a rounding smaller.
+    """
+
+    @ops.custom_gradient
+    def maximum(x):
+        found = ops.max(x, axis=axis, keepdims=True)
+
+        def gradient(*arguments, upstream=None):
+            upstream = arguments[0] if upstream is None else upstream
+            dtype = keras.backend.standardize_dtype(x.dtype)
+            equal = x >= found - _ROUNDING[dtype] * ops.abs(found)
+            count = ops.sum(ops.cast(equal, "float32"), axis=axis, keepdims=True)
+            return upstream / ops.cast(ops.maximum(count, 1), dtype) * ops.cast(equal, dtype)
+
+        return found, gradient
+
+    found = maximum(x)
+    return found if keepdims else ops.squeeze(found, axis)

@@ -4,13 +4,13 @@ The shared layers have biases, as in https://github.com/Jongchan/attention-modul
 """
 
 import keras
-from keras import ops
 
 from ..lowering import add_layer
 from ._common import (
     check_channels_last,
     check_count,
     check_feature_map,
+    largest,
     mean,
     reduced_width,
 )
@@ -83,7 +83,7 @@ class ChannelAttention(keras.layers.Layer):
 
     def excite(self, inputs):
         """Gates of a feature map: (batch, 1, 1, channels)."""
-        pooled = mean(inputs, (1, 2)), ops.max(inputs, axis=(1, 2))
+        pooled = mean(inputs, (1, 2)), largest(inputs, (1, 2))
         logits = sum(self.expand(self.reduce(z)) for z in pooled)  # (b, c)
         return GATE_FUNCTIONS[self.gate].function(logits)[:, None, None, :]
 

@@ -7,7 +7,7 @@ https://github.com/Jongchan/attention-module.
 import keras
 from keras import ops
 
-from ._common import check_channels_last, check_feature_map, check_odd, mean
+from ._common import check_channels_last, check_feature_map, check_odd, largest, mean
 from ._inner import inner_conv, inner_norm
 from ._spatial_lowering import lower_spatial_logits
 from .gate_functions import GATE_FUNCTIONS, check_gate, lower_gate
@@ -75,7 +75,7 @@ class SpatialAttention(keras.layers.Layer):
 
     def attend(self, inputs, training=None):
         """Gates of a feature map: (batch, height, width, 1)."""
-        pooled = [ops.max(inputs, axis=-1, keepdims=True), mean(inputs, -1, keepdims=True)]
+        pooled = [largest(inputs, -1, keepdims=True), mean(inputs, -1, keepdims=True)]
         logits = self.norm(self.conv(ops.concatenate(pooled, axis=-1)), training=training)
         return GATE_FUNCTIONS[self.gate].function(logits)
 

@@ -1,7 +1,6 @@
 """Squeeze-and-Excitation: Hu, Shen, Albanie, Sun, Wu, https://arxiv.org/abs/1709.01507."""
 
 import keras
-from keras import ops
 
 from ..lowering import add_layer
 from ..names import check_name
@@ -9,6 +8,7 @@ from ._common import (
     check_channels_last,
     check_count,
     check_feature_map,
+    largest,
     mean,
     reduced_width,
 )
@@ -98,7 +98,7 @@ class SqueezeExcite(keras.layers.Layer):
 
     def excite(self, inputs):
         """Gates of a feature map: (batch, 1, 1, channels), in [0, 1] for a sigmoid."""
-        pooled = mean(inputs, (1, 2)) if self.uses_means else ops.max(inputs, axis=(1, 2))
+        pooled = mean(inputs, (1, 2)) if self.uses_means else largest(inputs, (1, 2))
         return self.excite_means(pooled)
 
     def excite_means(self, means):
