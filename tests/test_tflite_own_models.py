@@ -60,7 +60,9 @@ def test_what_is_an_identity_at_inference_vanishes(kind):
     arguments = ARGUMENTS.get(kind)
     layer = kind(0.1) if arguments is None else kind(**arguments)
     shape = SHAPES.get(kind, PIXELS.shape[1:])
-    model = small_model(layers.Reshape(shape), layer, layers.Reshape(PIXELS.shape[1:]))
+    # Keras 3.15 makes a cycle of a graph in which Equalization follows another layer.
+    parts = [layers.Reshape(shape), layer, layers.Reshape(PIXELS.shape[1:])]
+    model = small_model(*(parts if kind in SHAPES else [layer]))
     pixels = PIXELS.reshape(-1, *shape)
     outputs = keras.ops.convert_to_numpy(layer(pixels.astype("float32"), training=False))
     np.testing.assert_array_equal(outputs, pixels)
