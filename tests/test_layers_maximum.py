@@ -9,6 +9,7 @@ from keras_se.layers import _common
 from keras_se.layers._common import largest
 
 tf = pytest.importorskip("tensorflow")
+
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.GradientTape")
 
 
@@ -41,7 +42,11 @@ def test_a_maximum_that_was_rounded_up_has_a_gradient(dtype, monkeypatch):
     rounding = float(ops.cast(_common._ROUNDING[dtype], dtype)) / 2
     _, expected = gradient(largest, x, axis=(1, 2))
     real = ops.max
-    above = lambda x, **options: real(x, **options) + rounding * abs(real(x, **options))  # noqa: E731
+
+    def above(x, **options):
+        found = real(x, **options)
+        return found + rounding * ops.abs(found)
+
     monkeypatch.setattr(ops, "max", above)
     _, found = gradient(largest, x, axis=(1, 2))
     assert np.isfinite(found).all()
